@@ -121,6 +121,7 @@ class ComposeTarget(Section):
 
 Target = ComposeTarget
 """Where to deploy. The next targets join here, in a union told apart by `kind`."""
+TARGETS: Mapping[str, type[Target]] = {"compose": ComposeTarget}
 
 
 @dataclass(frozen=True)
