@@ -1,0 +1,1 @@
+"""Resources that every target needs: certificates and passwords."""
