@@ -62,7 +62,7 @@ class SessionSpec(Section):
     """Seconds a session lives"""
     sliding_window: bool = True
     """Whether activity extends a session"""
-    refresh_threshold: int = Field(default=3600, ge=0)
+    refresh_threshold: int = Field(default=3600, ge=1)
     """Seconds left below which activity extends a session"""
     max_concurrent: int = Field(default=5, ge=0)
     """Sessions of one user at a time, 0 for no limit"""
@@ -121,7 +121,7 @@ class ComposeTarget(Section):
 
 Target = ComposeTarget
 """Where to deploy. The next targets join here, in a union told apart by `kind`."""
-TARGETS: Mapping[str, type[Target]] = {"compose": ComposeTarget}
+TARGET_SECTIONS: Mapping[str, type[Target]] = {"compose": ComposeTarget}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel, to_pascal
 
-from infra.spec import TARGETS, ContradictionError, DeploymentSpec, Problem
+from infra.spec import TARGET_SECTIONS, ContradictionError, DeploymentSpec, Problem
 from infra.values import MEBIBYTE
 
 LONGEST_ECHO = 60
@@ -62,7 +62,7 @@ class Setting:
 
 def settings(kind: str) -> Mapping[str, Setting]:
     """Return every setting of a stack of target `kind` by its key, `target` itself aside."""
-    sections = {name: type(section) for name, section in DeploymentSpec()} | {"target": TARGETS[kind]}
+    sections = {name: type(section) for name, section in DeploymentSpec()} | {"target": TARGET_SECTIONS[kind]}
     found = (
         Setting(f"{kind}.{to_camel(field)}" if name == "target" else name + to_pascal(field), (name, field), schema)
         for name, section in sections.items()
@@ -85,8 +85,8 @@ def load_spec(
 
     """
     kind = str(config.get("target", DeploymentSpec().target.kind))
-    if kind not in TARGETS:
-        complaint = _complaint("target", kind, f"one of {', '.join(TARGETS)}", next(iter(TARGETS)))
+    if kind not in TARGET_SECTIONS:
+        complaint = _complaint("target", kind, f"one of {', '.join(TARGET_SECTIONS)}", next(iter(TARGET_SECTIONS)))
         raise SpecError(_message(stack_file, [complaint]))
     known = settings(kind)
     given, complaints = _flatten(config, kind)
