@@ -1,0 +1,196 @@
+# Entrypoint of a Redis data node: finds out which role this node has to take, then becomes redis-server.
+#
+# It never guesses. A node follows only the primary that a majority of the configured Sentinels names. It becomes primary
+# by itself in two cases alone, both with no other node running that could be promoted: an election among nodes that are all
+# waiting here (a cold start), and a fresh install, proven by every configured node saying that it is empty.
+# While it waits, a node tells the others what it holds through a "waiting room": a Redis without data on port + 10000.
+PORT= SELF=
+for node in $NODES; do
+  [ "$(host_of "$node")" = "$NODE" ] && SELF=$node PORT=$(port_of "$node")
+done
+[ -n "$SELF" ] || { log "fatal: NODE=$NODE is not one of NODES=$NODES"; exit 64; }
+PEERS=
+for node in $NODES; do [ "$node" = "$SELF" ] || PEERS="$PEERS $node"; done
+
+FIRST=${NODES%% *}
+UNSYNCED=$DATA/kit-unsynced       # holds what this node held when it last started as a replica; gone once it has synced
+FORCE=$DATA/kit-force-primary     # made by an operator: this node is to be primary, whatever the others say
+SENTINEL_GRACE=${SENTINEL_GRACE:-10}  # s to wait for the Sentinels' word before an election does without it
+ABSENT_GRACE=${ABSENT_GRACE:-20}      # s to wait for a missing node before a majority elects without it
+STALE_MARGIN=${STALE_MARGIN:-10}      # s by which the named primary's last write may lie behind another node's
+SYNC_GRACE=${SYNC_GRACE:-60}          # s after which a replica that finds no primary goes back to the waiting room
+POLL=${POLL:-1}
+
+# held: the Unix time in s of the last write on disk, 0 for no data. A replica's first sync replaces its data, so until
+# that is complete (also in the AOF) it counts with what it held before.
+held() {
+  if [ -e "$UNSYNCED" ]; then cat "$UNSYNCED"; return; fi
+  held_time=0
+  for file in "$DATA"/appendonlydir/appendonly.aof.*.aof; do
+    [ -e "$file" ] || continue
+    file_time=$(stat -c %Y "$file")
+    [ "$file_time" -le "$held_time" ] || held_time=$file_time
+  done
+  echo "$held_time"
+}
+
+# with_local_user FILE EXTRA...: the ACL file plus a user `local` whose password never leaves this container.
+LOCAL_PASSWORD=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
+local_user() { echo "user local on >$LOCAL_PASSWORD resetchannels -@all $*"; }
+local_cli() {
+  REDISCLI_AUTH=$LOCAL_PASSWORD timeout 2 redis-cli -h 127.0.0.1 -p "$1" --tls --cacert "$KIT/tls/ca.crt" \
+    --user local --no-auth-warning $2 2>/dev/null
+}
+
+ROOM=
+open_waiting_room() {
+  mkdir -p "$RUN/room"
+  { echo "user default off"
+    echo "user node on #$(printf %s "$REDISCLI_AUTH" | sha256sum | cut -d' ' -f1) resetchannels -@all ~kit:held +get +info +ping"
+    local_user '~kit:held +set'; } >"$RUN/room/users.acl"
+  { grep -E '^(bind|protected-mode|port|tls-)' "$KIT/redis.conf" | grep -v '^tls-port'
+    printf 'tls-port %s\naclfile %s\ndir %s\nsave ""\nappendonly no\nloglevel warning\n' \
+      "$((PORT + 10000))" "$RUN/room/users.acl" "$RUN/room"; } >"$RUN/room/redis.conf"
+  "$(program server)" "$RUN/room/redis.conf" >/dev/null &
+  ROOM=$!
+  trap 'kill "$ROOM" 2>/dev/null || :; exit 143' TERM INT
+  until local_cli "$((PORT + 10000))" "SET kit:held $(held)" >/dev/null; do
+    kill -0 "$ROOM" 2>/dev/null || { log "fatal: the waiting room on port $((PORT + 10000)) does not start"; exit 70; }
+    sleep 0.1
+  done
+}
+
+close_waiting_room() {
+  [ -n "$ROOM" ] || return 0
+  kill "$ROOM" 2>/dev/null || :
+  wait "$ROOM" 2>/dev/null || :
+  trap - TERM INT
+}
+
+# waiting_with NODE: what a waiting node holds (see held), or nothing.
+waiting_with() {
+  cli "$(host_of "$1")" "$(($(port_of "$1") + 10000))" GET kit:held | grep -E '^[0-9]+$' || :
+}
+
+# look: fills NAMED (the Sentinels' primary), and of the peers: UP (can be promoted, or must not be passed over),
+# LAME (replicas that have not synced since they started), ROLES, WAITING ("node=time ..."), ABSENT.
+look() {
+  set --
+  for sentinel in $SENTINELS; do set -- "$@" "$(named_by "$sentinel")"; done
+  # shellcheck disable=SC2086
+  NAMED=$(agreed "$(majority_of $SENTINELS)" "$@")
+  UP= LAME= WAITING= ABSENT= NAMED_ROLE=
+  for peer in $PEERS; do
+    role=$(role_of "$peer")
+    [ "$peer" = "$NAMED" ] && NAMED_ROLE=$role
+    case $role in
+      "replica 0") LAME="$LAME $peer" ;;
+      ?*) UP="$UP $peer" ;;
+      *)
+        room=$(waiting_with "$peer")
+        if [ -n "$room" ]; then WAITING="$WAITING $peer=$room"; else ABSENT="$ABSENT $peer"; fi ;;
+    esac
+  done
+}
+
+# winner NAMED NODE=TIME...: which waiting node becomes primary. The named one, as it took the last writes, unless it has
+# lost its data or another one's last write is STALE_MARGIN later (then its disk was set back); else the newest; nobody
+# where no node holds anything.
+winner() {
+  named=$1
+  shift
+  printf '%s\n' "$@" | awk -F= -v named="$named" -v margin="$STALE_MARGIN" '
+    $2 > newest { newest = $2; best = $1 } $1 == named { named_time = $2 }
+    END { print (named_time > 0 && newest - named_time <= margin) ? named : best }'
+}
+
+# decide: prints "primary", "replica HOST PORT" or "wait REASON", from what look has seen and the seconds WAITED.
+decide() {
+  if [ -e "$FORCE" ]; then echo primary; return; fi
+  if [ -n "$NAMED" ] && [ "$NAMED_ROLE" = primary ]; then
+    echo "replica $(host_of "$NAMED") $(port_of "$NAMED")"
+  elif [ -n "$UP" ]; then
+    echo "wait for a majority of the Sentinels to name a running primary (named: ${NAMED:-none}; running:$UP)"
+  elif [ "$NAMED" = "$SELF" ] && [ "$(held)" -gt 0 ] && [ -n "$LAME" ]; then
+    echo primary
+  else
+    elect
+  fi
+}
+
+elect() {
+  # shellcheck disable=SC2086
+  if [ -n "$ABSENT$LAME" ] && [ $(($(count $WAITING) + 1)) -lt "$(majority_of $NODES)" ]; then
+    echo "wait for a majority of the nodes (missing:$ABSENT$LAME)"
+  elif [ -n "$ABSENT$LAME" ] && [ "$WAITED" -lt "$ABSENT_GRACE" ]; then
+    echo "wait up to $ABSENT_GRACE s for$ABSENT$LAME"
+  else
+    # shellcheck disable=SC2086
+    elected=$(winner "$NAMED" "$SELF=$(held)" $WAITING)
+    if [ -z "$elected" ]; then elect_first
+    elif [ -z "$NAMED" ] && [ "$WAITED" -lt "$SENTINEL_GRACE" ]; then
+      echo "wait up to $SENTINEL_GRACE s for the Sentinels to say who was primary"
+    elif [ "$elected" = "$SELF" ]; then echo primary
+    else echo "wait for $elected, which holds the newest data, to become primary"; fi
+  fi
+}
+
+elect_first() {
+  if [ -n "$ABSENT$LAME" ]; then echo "wait for$ABSENT$LAME: all nodes here are empty, so the data may be there"
+  elif [ "$SELF" = "$FIRST" ]; then echo primary
+  else echo "wait for $FIRST, the first node of a fresh install, to become primary"; fi
+}
+
+# become_eligible: once the first sync is complete in memory and in the AOF, lets Sentinel promote this replica.
+become_eligible() {
+  synced_waited=0
+  while sleep "$POLL"; do
+    info=$(cli 127.0.0.1 "$PORT" INFO everything) || info=
+    case $info in
+      *master_link_status:up*)
+        case $info in
+          *aof_rewrite_in_progress:1* | *aof_rewrite_scheduled:1*) ;;
+          *) rm -f "$UNSYNCED"
+             local_cli "$PORT" "CONFIG SET replica-priority 100" >/dev/null && break ;;
+        esac ;;
+      *role:master*) rm -f "$UNSYNCED"; break ;;
+      *master_sync_in_progress:1* | *loading:1*) ;;
+      *) synced_waited=$((synced_waited + POLL))
+         [ "$synced_waited" -lt "$SYNC_GRACE" ] || { log "found no primary in $SYNC_GRACE s: back to the waiting room"; kill $$; break; } ;;
+    esac
+  done
+}
+
+prepare() { # prepare EXTRA_CONF_LINES: redis.conf is made anew at each start, so no CONFIG REWRITE outlives a new rendering
+  mkdir -p "$RUN"
+  { cat "$KIT/users.acl"; local_user '+config|set'; } >"$RUN/users.acl"
+  { cat "$KIT/redis.conf" "$KIT/auth.conf"; printf '%s\n' "$@"; } >"$RUN/redis.conf"
+}
+
+main() {
+  rm -rf "$RUN/room"
+  open_waiting_room
+  WAITED=0
+  while :; do
+    look
+    decision=$(decide)
+    case $decision in
+      wait*) say "$decision"; sleep "$POLL"; WAITED=$((WAITED + POLL)) ;;
+      *) break ;;
+    esac
+  done
+  log "starts as $decision (named: ${NAMED:-none}; running:${UP:- none}; waiting:${WAITING:- none}; missing:${ABSENT:- none}; holds $(held))"
+  close_waiting_room
+  case $decision in
+    primary) rm -f "$FORCE" "$UNSYNCED"; prepare ;;
+    replica*)
+      before=$(held)
+      echo "$before" >"$UNSYNCED"
+      prepare "replicaof ${decision#replica }" "replica-priority 0"
+      become_eligible & ;;
+  esac
+  unset LOCAL_PASSWORD REDISCLI_AUTH
+  exec "$(program server)" "$RUN/redis.conf"
+}
+
+[ "${KIT_SOURCED:-}" ] || main

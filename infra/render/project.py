@@ -1,0 +1,74 @@
+"""All files of a compose project, by path: those that anybody may read, and those with secrets in them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from infra.render.compose import compose_yaml
+from infra.render.entrypoints import script
+from infra.render.gateway_conf import gateway_conf
+from infra.render.redis_conf import redis_auth_conf, redis_conf
+from infra.render.sentinel_conf import sentinel_auth_conf, sentinel_conf
+from infra.render.topology import topology
+from infra.render.users_acl import REDIS_RULES, SENTINEL_RULES, users_acl
+from infra.spec import DeploymentSpec
+
+USERS = tuple(REDIS_RULES)
+"""ACL users of a deployment, each with one password for the Redis nodes and the Sentinels."""
+ADMIN_TOKEN = "admin-token"
+"""The session service's own credential, beside the passwords of USERS."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """PEM texts of one part."""
+
+    certificate: str
+    private_key: str
+
+
+def plain_files(spec: DeploymentSpec, deployment: str) -> dict[str, str]:
+    """Files without secrets, by path in the project's directory."""
+    parts = topology(spec)
+    files = {"compose.yaml": compose_yaml(spec, deployment), "gateway/nginx.conf": gateway_conf(spec.target.https_port)}
+    for node in parts.redis:
+        files[f"{node.name}/redis.conf"] = redis_conf(spec.redis, node)
+        files[f"{node.name}/entrypoint.sh"] = script("redis")
+    for node in parts.sentinels:
+        files[f"{node.name}/sentinel.conf"] = sentinel_conf(spec.sentinel, node, deployment)
+        files[f"{node.name}/entrypoint.sh"] = script("sentinel")
+    for node in (*parts.redis, *parts.sentinels):
+        files[f"{node.name}/ctl.sh"] = script("ctl")
+    return files
+
+
+def secret_files(
+    spec: DeploymentSpec, passwords: Mapping[str, str], ca: str, certificates: Mapping[str, Certificate]
+) -> dict[str, str]:
+    """Files with secrets, by path; `passwords` by USERS and ADMIN_TOKEN, `certificates` by part, `ca` as PEM."""
+    parts = topology(spec)
+    files = {}
+    for node in parts.redis:
+        files[f"{node.name}/auth.conf"] = redis_auth_conf(passwords["replication"])
+        files[f"{node.name}/users.acl"] = users_acl(REDIS_RULES, passwords)
+    for node in parts.sentinels:
+        files[f"{node.name}/auth.conf"] = sentinel_auth_conf(spec.sentinel, passwords["sentinel"])
+        files[f"{node.name}/users.acl"] = users_acl(SENTINEL_RULES, passwords)
+    for node in (*parts.redis, *parts.sentinels):
+        files[f"{node.name}/node.password"] = passwords["node"]
+    for name in parts.services:
+        files[f"{name}/secrets/REDIS_PASSWORD"] = passwords["sessions"]
+        files[f"{name}/secrets/REDIS_SENTINEL_PASSWORD"] = passwords["sessions"]
+        files[f"{name}/secrets/SESSION_ADMIN_TOKEN"] = passwords[ADMIN_TOKEN]
+    files["functions/secrets/REDIS_DEPLOY_USERNAME"] = "deploy"
+    files["functions/secrets/REDIS_DEPLOY_PASSWORD"] = passwords["deploy"]
+    files["functions/secrets/REDIS_SENTINEL_PASSWORD"] = passwords["sessions"]
+    files["functions/tls/ca.crt"] = ca
+    files["exporter/passwords.json"] = json.dumps({
+        f"rediss://exporter@{node}": passwords["exporter"] for node in (*parts.redis, *parts.sentinels)
+    })
+    for name in parts.certified:
+        files[f"{name}/tls/ca.crt"] = ca
+        files[f"{name}/tls/node.crt"] = certificates[name].certificate
+        files[f"{name}/tls/node.key"] = certificates[name].private_key
+    return files

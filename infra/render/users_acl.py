@@ -1,0 +1,50 @@
+"""ACL files: each user with the least it needs, `default` off, passwords as SHA-256 only (redis.io: ACL)."""
+
+import hashlib
+from collections.abc import Mapping
+
+from session_core.acl import APP_RULE, DEPLOY_RULE
+
+CONNECTION = "+auth +hello +ping +client|setname +client|setinfo +client|getname +client|id"
+
+REDIS_RULES: Mapping[str, str] = {
+    "sessions": APP_RULE,
+    "deploy": DEPLOY_RULE,
+    # redis.io: ACL, "ACL rules for Sentinel and Replicas".
+    "replication": "resetchannels -@all +psync +replconf +ping",
+    "sentinel": (
+        "resetchannels &__sentinel__:hello -@all +multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish"
+        " +info +client|setname +client|kill +script|kill"
+    ),
+    # No CONFIG GET: it would show `masterauth`.
+    "exporter": f"resetchannels -@all {CONNECTION} +info +slowlog|len +slowlog|get +latency|latest +latency|histogram",
+    "node": "resetchannels -@all +ping +info +role",
+    "admin": "~* &* +@all",
+}
+"""Users of the Redis nodes and their rules."""
+
+SENTINEL_RULES: Mapping[str, str] = {
+    # Sentinel to Sentinel (redis.io: Sentinel, "Sentinel Access Control List authentication"; redis#9772, redis#13192).
+    "sentinel": "resetchannels &* -@all +auth +ping +hello +info +publish +subscribe +client|setname +sentinel|is-master-down-by-addr",
+    "sessions": (
+        f"resetchannels -@all {CONNECTION} +role +command +sentinel|get-master-addr-by-name +sentinel|master +sentinel|masters"
+        " +sentinel|replicas +sentinel|slaves +sentinel|sentinels +sentinel|myid"
+    ),
+    "exporter": (
+        f"resetchannels -@all {CONNECTION} +info +sentinel|masters +sentinel|master +sentinel|replicas +sentinel|slaves"
+        " +sentinel|sentinels +sentinel|ckquorum"
+    ),
+    # Health checks, the entrypoints' questions, and the handover before a planned stop of the primary.
+    "node": (
+        "resetchannels -@all +ping +info +sentinel|get-master-addr-by-name +sentinel|masters +sentinel|replicas"
+        " +sentinel|sentinels +sentinel|ckquorum +sentinel|failover"
+    ),
+    "admin": "~* &* +@all",
+}
+"""Users of the Sentinels and their rules."""
+
+
+def users_acl(rules: Mapping[str, str], passwords: Mapping[str, str]) -> str:
+    """The ACL file with `rules`; `passwords` by user name."""
+    lines = [f"user {user} on #{hashlib.sha256(passwords[user].encode()).hexdigest()} {rule}" for user, rule in rules.items()]
+    return "\n".join(["user default off resetchannels -@all", *lines]) + "\n"
