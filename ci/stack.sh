@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# stack.sh [STACK]: the private state of this checkout and an (empty) Pulumi stack in it, without a change that git sees.
+#
+# Pulumi saves the salt of the stack's passphrase in stacks/Pulumi.<stack>.yaml. For a stack that every clone has for
+# itself, with a passphrase of its own, that line must not be committed: .gitattributes names those stack files, and the
+# filter that is set here cuts the line out of what git sees. All else in the file is as usual.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+stack=${1:-dev}
+file=stacks/Pulumi.$stack.yaml
+state=$CHECKOUT/.state
+cd "$CHECKOUT"
+
+private_state() {
+  umask 077
+  mkdir -p "$state/pulumi"
+  chmod 700 "$state"
+  [ -s "$state/passphrase" ] && return
+  if compgen -G "$state/pulumi/.pulumi/stacks/*/*.json*" >/dev/null; then
+    die "the passphrase of the stacks in .state/pulumi is gone: their secrets cannot be read" \
+      "put .state/passphrase back; or give the stacks up: stop their containers, then remove .state"
+  fi
+  # A salt of a former passphrase would be refused as "incorrect passphrase".
+  sed -i '/^encryptionsalt:/d' "$file"
+  head -c 32 /dev/urandom | base64 >"$state/passphrase.partial"
+  mv "$state/passphrase.partial" "$state/passphrase"
+  say "made the private state of this checkout, with a new passphrase: .state/"
+}
+
+filtered() { [ -e .git ] && git check-attr filter -- "$file" | grep -q ': pulumi-salt$'; }
+
+[ -f "$file" ] || die "there is no stack file $file" "stack files: $(cd stacks && echo Pulumi.*.yaml)"
+if [ "${PULUMI_CONFIG_PASSPHRASE_FILE:-}" = "$state/passphrase" ]; then locked state private_state; fi
+filtered && git config filter.pulumi-salt.clean 'sed /^encryptionsalt:/d'
+pulumi stack select --create "$stack" --non-interactive >/dev/null
+# Same contents for git, but another size on the disk: without this, `git status` would list the file all the same.
+if filtered && git diff --quiet -- "$file"; then git add -- "$file"; fi

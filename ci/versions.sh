@@ -1,0 +1,8 @@
+# shellcheck shell=bash disable=SC2034  # the names are for those who source it
+# What ci/ brings to a machine that lacks it, and in which version. One line per tool; the Go tools are pinned with the
+# checksums of all their modules in tools/*/go.{mod,sum}, the Python ones with hashes in *.lock.
+UV_VERSION=0.13.9
+PULUMI_VERSION=v3.259.0
+COMPOSE_VERSION=v2.40.3
+GO_NEEDED=1.25.11 # by Pulumi; compose needs less
+STAND_IN_DEBIAN=trixie
