@@ -27,7 +27,7 @@ MaxmemoryPolicy = Literal[
 
 def parse_bytes(value: object) -> int:
     """Bytes meant by `value`, in the units of redis.conf (`256mb` is 256 x 1024 x 1024)."""
-    match = re.fullmatch(r"(\d+)\s*([a-z]*)", str(value).strip().lower())
+    match = re.fullmatch(r"([0-9]+)\s*([a-z]*)", str(value).strip().lower())
     unit = UNITS.get(match[2]) if match else None
     if match is None or unit is None or int(match[1]) * unit < SMALLEST_MAXMEMORY:
         bound = f"a number of bytes with the unit k, kb, m, mb, g or gb, at least {SMALLEST_MAXMEMORY // MEBIBYTE}mb"
@@ -44,7 +44,7 @@ def _odd(value: int) -> int:
 
 def _save_points(value: str) -> str:
     words = value.split()
-    if len(words) % 2 or not all(word.isdecimal() and int(word) > 0 for word in words):
+    if len(words) % 2 or not all(re.fullmatch(r"0*[1-9][0-9]*", word) for word in words):
         bound = "pairs of <seconds> <changes>, each a whole number above 0, or nothing for no RDB snapshots"
         raise ValueError(bound)
     return " ".join(words)
@@ -53,7 +53,7 @@ def _save_points(value: str) -> str:
 def _image(value: str) -> str:
     # The grammar of github.com/distribution/reference, without its rarer forms.
     path = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
-    name = rf"(?:[A-Za-z0-9.-]+(?::\d+)?/)?{path}(?:/{path})*"
+    name = rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{path}(?:/{path})*"
     tag, digest = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", r"@sha256:[0-9a-f]{64}"
     if not re.fullmatch(rf"{name}(?:{tag}(?:{digest})?|{digest})", value):
         bound = "an image reference with a tag or digest: without one it means whatever was pushed last"

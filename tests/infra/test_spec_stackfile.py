@@ -1,0 +1,197 @@
+"""The configuration of a stack is read in full, and whatever is wrong with it is said at once."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.spec import DeploymentSpec
+from infra.stackfile import SpecError, load_spec, settings
+
+STACK_FILE = "stacks/Pulumi.dev.yaml"
+ROOT = Path(__file__).parents[2]
+PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+
+
+def refusal(config: Mapping[str, object], secret_keys: Collection[str] = ()) -> str:
+    """Return the message with which `config` is refused."""
+    with pytest.raises(SpecError) as refused:
+        load_spec(config, STACK_FILE, secret_keys)
+    return str(refused.value)
+
+
+def test_no_configuration_at_all_means_the_defaults() -> None:
+    assert load_spec({}, STACK_FILE) == DeploymentSpec()
+
+
+def test_values_are_read_from_the_strings_that_the_engine_passes_on() -> None:
+    spec = load_spec(
+        {
+            "target": "compose",
+            "redisMaxmemory": "512mb",
+            "sentinelNodes": "5",
+            "sentinelQuorum": "3",
+            "sessionSlidingWindow": "false",
+            "redisSave": "",
+            "compose": '{"redisPort": 7000, "deleteData": true}',
+        },
+        STACK_FILE,
+    )
+
+    assert spec.redis.maxmemory == 512 * 1024 * 1024
+    assert (spec.sentinel.nodes, spec.sentinel.quorum) == (5, 3)
+    assert not spec.session.sliding_window
+    assert spec.redis.save == ""
+    assert (spec.target.redis_port, spec.target.delete_data) == (7000, True)
+
+
+def test_one_message_has_every_wrong_key_with_its_value_bound_and_remedy() -> None:
+    message = refusal(
+        {
+            "redisMaxmemory": "2gbb",
+            "redisMaxmemoryPolicy": "allkeys-lruu",
+            "redisMaxmemry": "1gb",
+            "sentinelQuorum": "4",
+            "compose": '{"redisPort": 80, "httpPort": 8443, "publish": "perhaps"}',
+        }
+    )
+
+    assert message == (
+        """\
+stacks/Pulumi.dev.yaml: 7 settings cannot be used; nothing has been changed
+  redisMaxmemry
+      is not a setting of this project; did you mean redisMaxmemory?
+      Remove it: pulumi config rm redisMaxmemry
+  compose.httpPort
+      is not a setting of this project; did you mean compose.httpsPort?
+      Remove it: pulumi config rm --path compose.httpPort
+  redisMaxmemory: 2gbb
+      must be a number of bytes with the unit k, kb, m, mb, g or gb, at least 8mb
+      Correct it, for example: pulumi config set redisMaxmemory 256mb
+  redisMaxmemoryPolicy: allkeys-lruu
+      must be one of noeviction, allkeys-lru, allkeys-lfu, allkeys-random, volatile-lru, volatile-lfu, volatile-random, volatile-ttl
+      Correct it, for example: pulumi config set redisMaxmemoryPolicy allkeys-lru
+  compose.redisPort: 80
+      must be a whole number from 1024 to 65535
+      Correct it, for example: pulumi config set --path compose.redisPort 6379
+  compose.publish: perhaps
+      must be true or false
+      Correct it, for example: pulumi config set --path compose.publish true
+  sentinelQuorum: 4
+      must be from 2 (the majority) to 3 (the number of Sentinels)
+      Correct it, for example: pulumi config set sentinelQuorum 2"""
+    )
+
+
+def test_four_sentinels_are_refused_without_blaming_the_quorum_for_it() -> None:
+    message = refusal({"sentinelNodes": "4", "sentinelQuorum": "4"})
+
+    assert "1 setting cannot" in message
+    assert "sentinelNodes: 4\n      must be an odd number" in message
+
+
+def test_a_default_that_contradicts_what_was_set_is_named_as_one() -> None:
+    message = refusal({"sentinelNodes": "5"})
+
+    assert "sentinelQuorum: 2 (the default)\n      must be from 3 (the majority) to 5" in message
+    assert "pulumi config set sentinelQuorum 3" in message
+
+
+def test_every_suggested_value_is_accepted() -> None:
+    wrong: dict[str, object] = {key: "no such value" for key in settings("compose") if "." not in key}
+    wrong["compose"] = {key.partition(".")[2]: "no" * 9 for key in settings("compose") if "." in key}
+
+    message = refusal(wrong)
+
+    commands = [line.partition("pulumi config set ")[2] for line in message.splitlines() if "config set" in line]
+    assert len(commands) == len(settings("compose"))
+    config: dict[str, object] = {}
+    target: dict[str, object] = {}
+    for command in commands:
+        key, _, value = command.removeprefix("--path ").partition(" ")
+        section, _, field = key.partition(".")
+        if field:
+            target[field] = value
+        else:
+            config[section] = value.strip("'")
+    assert load_spec({**config, "compose": target}, STACK_FILE) == DeploymentSpec()
+
+
+def test_a_target_that_does_not_exist_is_refused_with_the_list() -> None:
+    message = refusal({"target": "composed", "redisNodes": "x"})
+
+    assert "target: composed\n      must be one of compose\n" in message
+
+
+@pytest.mark.parametrize("section", ["6379", "[6379]", "{redisPort: 1", [6379]])
+def test_a_target_section_that_is_no_object_is_refused(section: object) -> None:
+    assert "compose\n      must be an object with keys like compose.redisPort" in refusal({"compose": section})
+
+
+def test_a_secret_value_is_never_repeated() -> None:
+    message = refusal(
+        {"redisMaxmemory": "hunter2", "redisPasswrd": "hunter2", "compose": '{"redisPort": "hunter2"}'},
+        {"redisMaxmemory", "redisPasswrd", "compose"},
+    )
+
+    assert "hunter2" not in message
+    assert "redisMaxmemory: [secret]" in message
+    assert "compose.redisPort: [secret]" in message
+
+
+def test_the_value_of_an_unknown_key_is_not_repeated_even_in_clear() -> None:
+    assert "hunter2" not in refusal({"redisPassword": "hunter2"})
+
+
+def test_a_value_cannot_forge_lines_of_the_message() -> None:
+    message = refusal({"redisMaxmemory": "1\n  redisNodes: 3 is fine" + "x" * 500})
+
+    assert not any(line.startswith("  redisNodes") for line in message.splitlines())
+    assert len(max(message.splitlines(), key=len)) < 200
+
+
+def test_the_project_declares_exactly_the_settings_of_the_spec() -> None:
+    known = settings("compose")
+    flat = {key: setting for key, setting in known.items() if "." not in key}
+    section = ", ".join(
+        f"{key.partition('.')[2]} ({json.dumps(setting.default)})" for key, setting in known.items() if "." in key
+    )
+
+    declared = dict(PROJECT["config"])
+    assert declared.pop("target")["default"] == DeploymentSpec().target.kind
+    assert declared.pop("compose") == {"type": "object", "default": {}, "description": f"Target compose: {section}"}
+    assert declared == {
+        key: {
+            "type": setting.schema["type"],
+            "default": setting.default,
+            "description": setting.schema["description"],
+        }
+        for key, setting in flat.items()
+    }
+
+
+def test_the_defaults_that_the_project_declares_make_the_default_spec() -> None:
+    declared = {key: entry["default"] for key, entry in PROJECT["config"].items()}
+
+    assert load_spec({key: value if key == "compose" else str(value) for key, value in declared.items()}, STACK_FILE) == (
+        DeploymentSpec()
+    )
+
+
+def test_the_committed_stack_files_can_be_used() -> None:
+    namespace = f"{PROJECT['name']}:"
+    files = sorted((ROOT / PROJECT["stackConfigDir"]).glob("Pulumi.*.yaml"))
+    for file in files:
+        config = yaml.safe_load(file.read_text())["config"]
+        load_spec({key.removeprefix(namespace): value for key, value in config.items()}, file.name)
+
+    assert "Pulumi.dev.yaml" in {file.name for file in files}
+
+
+def test_the_service_image_has_the_version_of_the_project() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    tag = DeploymentSpec().service.image.rpartition(":")[2]
+
+    assert f'\nversion = "{tag}"\n' in project
