@@ -81,7 +81,7 @@ stacks/Pulumi.dev.yaml: 7 settings cannot be used; nothing has been changed
       Correct it, for example: pulumi config set --path compose.publish true
   sentinelQuorum: 4
       must be from 2 (the majority) to 3 (the number of Sentinels)
-      Correct it, for example: pulumi config set sentinelQuorum 2"""
+      Correct it, for example: pulumi config set sentinelQuorum 2"""  # noqa: E501 - the message as it is shown
     )
 
 
@@ -175,9 +175,9 @@ def test_the_project_declares_exactly_the_settings_of_the_spec() -> None:
 def test_the_defaults_that_the_project_declares_make_the_default_spec() -> None:
     declared = {key: entry["default"] for key, entry in PROJECT["config"].items()}
 
-    assert load_spec({key: value if key == "compose" else str(value) for key, value in declared.items()}, STACK_FILE) == (
-        DeploymentSpec()
-    )
+    assert load_spec(
+        {key: value if key == "compose" else str(value) for key, value in declared.items()}, STACK_FILE
+    ) == (DeploymentSpec())
 
 
 def test_the_committed_stack_files_can_be_used() -> None:
