@@ -1,0 +1,166 @@
+"""The command line: look at sessions and end them, load the function library, print the ACL rules, find what is wrong.
+
+Settings come from the environment, as for the library. A session id is a secret: give ``-`` to read it from standard
+input, and it appears in no list of processes.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from session_core import acl
+from session_core.errors import SessionError
+
+if TYPE_CHECKING:
+    from session_core.manager import SessionManager
+
+FOUND: Final = 0
+FAILED: Final = 1
+MISSING: Final = 3
+"""Exit status where there is no such session."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status: 0 done, 1 failed (one line on standard error), 3 no such session."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(asyncio.run(options.run(options)))
+    except SessionError as error:
+        print(f"session-core: {error}", file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="session-core", description="User sessions on Redis.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(name: str, run: Callable[[argparse.Namespace], Awaitable[int]], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    session_help = "session id or handle; - reads it from standard input"
+    command("get", _get, "show one session as JSON; does not extend it").add_argument("session", help=session_help)
+    command("list", _list, "list the live sessions of a user, one JSON object a line").add_argument("user")
+    revoke = command("revoke", _revoke, "end one session, or all of a user")
+    whom = revoke.add_mutually_exclusive_group(required=True)
+    whom.add_argument("session", nargs="?", help=session_help)
+    whom.add_argument("--user", help="end all sessions of this user")
+    revoke.add_argument("--reason", help="what the user is told")
+    command("count", _count, "count live sessions").add_argument("user", nargs="?", help="of this user only")
+    command("users", _users, "list the users with a live session, one a line")
+    command("key", _key, "print the Redis key of a session").add_argument("session", help=session_help)
+    functions = command("functions", _load, "load the function library with the deploy user")
+    functions.add_argument("action", choices=["load"])
+    rules = command("acl", _acl, "print the ACL rule of the application's user, as for ACL SETUSER")
+    which = rules.add_mutually_exclusive_group()
+    which.add_argument("--deploy", dest="rule", action="store_const", const=acl.DEPLOY_RULE, help="of the deploy user")
+    which.add_argument("--sentinel", dest="rule", action="store_const", const=acl.SENTINEL_RULE, help="on the Sentinels")
+    rules.set_defaults(rule=acl.APP_RULE)
+    command("doctor", _doctor, "connect and say what is wrong")
+    return parser
+
+
+async def _get(options: argparse.Namespace) -> int:
+    async with _manager() as sessions:
+        found = await sessions.inspect_session(_named(options.session))
+    if found is None:
+        print("session-core: no such session: expired, or never issued", file=sys.stderr)
+        return MISSING
+    _print_json(asdict(found), indent=2)
+    return FOUND
+
+
+async def _list(options: argparse.Namespace) -> int:
+    async with _manager() as sessions:
+        for session in await sessions.get_user_sessions(options.user):
+            _print_json(asdict(session))
+    return FOUND
+
+
+async def _revoke(options: argparse.Namespace) -> int:
+    async with _manager() as sessions:
+        if options.user is not None:
+            ended = await sessions.revoke_user_sessions(options.user, options.reason, actor="session-core")
+            print(f"{len(ended.handles)} revoked{_doubt(ended.durable)}")
+            return FOUND
+        revoked = await sessions.revoke_session(_named(options.session), options.reason, actor="session-core")
+    if not revoked:
+        print("session-core: no such session: expired, or never issued", file=sys.stderr)
+        return MISSING
+    print(f"{revoked.handle} revoked{_doubt(revoked.durable)}")
+    return FOUND
+
+
+async def _count(options: argparse.Namespace) -> int:
+    async with _manager() as sessions:
+        user = options.user
+        print(await (sessions.count_active_sessions() if user is None else sessions.count_user_sessions(user)))
+    return FOUND
+
+
+async def _users(_options: argparse.Namespace) -> int:
+    async with _manager() as sessions:
+        async for user in sessions.iter_active_users():
+            print(user)
+    return FOUND
+
+
+async def _key(options: argparse.Namespace) -> int:
+    from session_core.ids import ref_of_either  # noqa: PLC0415 - `acl` and `key` need no Redis client
+    from session_core.protocol import session_key  # noqa: PLC0415
+
+    print(session_key(ref_of_either(_named(options.session))))
+    return FOUND
+
+
+async def _load(_options: argparse.Namespace) -> int:
+    from session_core.deploy import load_functions  # noqa: PLC0415
+    from session_core.settings import Settings  # noqa: PLC0415
+
+    print(await load_functions(Settings()))
+    return FOUND
+
+
+async def _acl(options: argparse.Namespace) -> int:
+    print(options.rule)
+    return FOUND
+
+
+async def _doctor(_options: argparse.Namespace) -> int:
+    from session_core.doctor import examine  # noqa: PLC0415
+    from session_core.settings import Settings  # noqa: PLC0415
+
+    healthy = True
+    async for finding in examine(Settings()):
+        healthy = healthy and finding.good
+        print(f"{'ok   ' if finding.good else 'WRONG'} {finding.text}")
+    return FOUND if healthy else FAILED
+
+
+def _manager() -> "SessionManager":
+    from session_core.manager import SessionManager  # noqa: PLC0415
+
+    return SessionManager()
+
+
+def _named(session: str) -> str:
+    return sys.stdin.readline().strip() if session == "-" else session
+
+
+def _doubt(durable: bool) -> str:  # noqa: FBT001 - private
+    return "" if durable else " (not confirmed by a replica)"
+
+
+def _print_json(values: dict[str, Any], indent: int | None = None) -> None:
+    values["session_id"] = values["handle"]  # the terminal of an operator is no place for the secret
+
+    def plain(value: object) -> str:
+        return value.isoformat() if isinstance(value, datetime) else str(value)
+
+    print(json.dumps(values, default=plain, indent=indent, ensure_ascii=False))

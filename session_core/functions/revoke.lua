@@ -1,0 +1,62 @@
+-- Logout. allow-oom: a full store must not keep a stolen session alive.
+
+-- KEYS: session. ARGV: reason, actor, tombstone ms, events.
+-- A rotated id in its grace takes its successors with it. Returns {'ok' | 'missing', now, record}.
+redis.register_function{
+  function_name = 'session_revoke_v1',
+  flags = {'allow-oom'},
+  callback = function(keys, argv)
+    local key, now = keys[1], now_ms()
+    local tag = tag_of(key)
+    local why = {kind = 'revoked', reason = argv[1], actor = argv[2], keep_ms = tonumber(argv[3]), kept = argv[4]}
+    local first = load(key, now)
+    local record = first
+    while record and record[AT.next] do
+      local successor = session_key(tag, record[AT.next])
+      redis.call('DEL', key)
+      redis.call('HSET', key, 'user', record[AT.user], 'created', record[AT.created], 'expires', record[AT.expires],
+        'limit', record[AT.limit], 'seen', record[AT.seen], 'revoked', now, 'reason', why.reason, 'actor', why.actor)
+      redis.call('PEXPIREAT', key, now + why.keep_ms)
+      key, record = successor, load(successor, now)
+    end
+    if record and record[AT.revoked] then
+      redis.call('HSET', key, 'revoked', record[AT.revoked])
+    elseif record then
+      bury(key, record, now, why)
+      settle(tag, record[AT.user])
+    end
+    if not first then return {'missing', now, false} end
+    return {'ok', now, load(keys[1], now)}
+  end,
+}
+
+-- KEYS: the user's sessions by creation. ARGV: cut-off ms, spared digest or '' (an old name will do), reason, actor, tombstone ms, events.
+-- Sessions created after the cut-off are spared, so that a repeat does not end a later login. The event is written
+-- each time: it is what makes a WAIT after a repeat meaningful. Returns {'ok', now, digests}.
+redis.register_function{
+  function_name = 'session_revoke_user_v1',
+  flags = {'allow-oom'},
+  callback = function(keys, argv)
+    local cutoff, spared, now = argv[1], argv[2], now_ms()
+    local why = {kind = 'revoked', reason = argv[3], actor = argv[4], keep_ms = tonumber(argv[5]), kept = argv[6]}
+    local tag = tag_of(keys[1])
+    local user = string.match(keys[1], '^user_sessions:{%d+}:(.*)$')
+    if spared ~= '' then spared = digest_of(load_current(session_key(tag, spared), now)) end
+    local gone = {}
+    for _, digest in ipairs(redis.call('ZRANGE', keys[1], '-inf', cutoff, 'BYSCORE')) do
+      if digest ~= spared then
+        local key = session_key(tag, digest)
+        local record = load(key, now)
+        if record and not record[AT.revoked] then
+          bury(key, record, now, why)
+          gone[#gone + 1] = digest
+        else
+          unindex(tag, user, digest)
+        end
+      end
+    end
+    settle(tag, user)
+    announce(tag, why.kept, 'revoked_all', user, '', why.reason, why.actor)
+    return {'ok', now, gone}
+  end,
+}

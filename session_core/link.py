@@ -1,0 +1,160 @@
+"""The way to the primary: a pool of connections, and the loop that repeats a call until its deadline."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Final, TypeVar
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError, ResponseError
+
+from session_core import protocol
+from session_core.address import Address
+from session_core.connection import Dialler, Login, exchange, sort
+from session_core.errors import StoreUnavailable
+from session_core.protocol import Call, Reply, Word
+from session_core.sentinel import Sentinels, greet_primary
+from session_core.settings import Settings
+
+FIRST_PAUSE_SECONDS: Final = 0.02
+LONGEST_PAUSE_SECONDS: Final = 0.5
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Effort:
+    """What the link has spent, for the metrics: calls sent, and repeats among them."""
+
+    calls: int = 0
+    repeats: int = 0
+
+
+class Link:
+    """Sends calls to the primary. Make one for each event loop and keep it: it holds the pool."""
+
+    def __init__(self, settings: Settings, login: Login | None = None) -> None:
+        """Read the settings; nothing is sent. `login` replaces the user of the settings."""
+        target = settings.target
+        password = settings.redis_password.get_secret_value() or target.password
+        self._login = login or Login(settings.redis_username or target.username, password)
+        self._target = target
+        self._deadline_seconds = settings.session_deadline_seconds
+        self._wait = protocol.wait(settings.wait_replicas, settings.session_wait_timeout_ms)
+        self._wanted = settings.wait_replicas
+        self._dialler = Dialler(settings)
+        self._sentinels: Sentinels | None = None
+        if target.sentinel:
+            known_as = Login(settings.redis_sentinel_username, settings.redis_sentinel_password.get_secret_value())
+            self._sentinels = Sentinels(self._dialler, target.addresses, target.master, known_as)
+        self._places = asyncio.Semaphore(settings.redis_max_connections)
+        self._idle: list[AbstractConnection] = []
+        self._generation = 0
+        self._primary: Address | None = None
+        self.effort = Effort()
+
+    async def ask(self, call: Call[T], *, seconds: float | None = None, once: bool = False) -> T:
+        """Send a call and return its result; `once` does not repeat it.
+
+        Raises:
+            StoreUnavailable: no answer within the deadline.
+            StoreError: an answer that no repeat can better.
+        """
+        replies = await self._persist([call.words, *([("TIME",)] if call.clock else [])], call, seconds, once=once)
+        return call.read(replies[0], protocol.read_time(replies[1]) if call.clock else 0)
+
+    async def ask_durably(self, call: Call[T]) -> tuple[T, bool]:
+        """Send a write followed by WAIT on the same connection; also return whether enough replicas confirmed it.
+
+        Raises:
+            StoreError: as `ask`.
+        """
+        if not self._wanted:
+            return await self.ask(call), False
+        result, confirmed = await self._persist([call.words, self._wait], call, None, once=False)
+        return call.read(result, 0), isinstance(confirmed, int) and confirmed >= self._wanted
+
+    async def aclose(self) -> None:
+        """Close the idle connections; those in use are closed when they come back."""
+        self._generation += 1
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.disconnect(nowait=True)
+
+    async def _persist(
+        self, commands: Sequence[tuple[Word, ...]], call: Call[T], seconds: float | None, *, once: bool
+    ) -> list[Reply]:
+        loop = asyncio.get_running_loop()
+        patience = self._deadline_seconds if seconds is None else seconds
+        deadline = loop.time() + patience
+        for attempt in count():
+            self.effort.calls += 1
+            self.effort.repeats += attempt > 0
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._attempt(commands)
+            except (RedisError, OSError, TimeoutError) as error:
+                final = sort(error)
+                if final is not None:
+                    raise final from error
+                problem = str(error) or "no reply"
+            pause = random.uniform(0.5, 1) * min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311
+            if once or loop.time() + pause >= deadline:
+                message = f"no answer from Redis within {patience:g} s: {problem}"
+                raise StoreUnavailable(message, outcome_unknown=call.writes)
+            await asyncio.sleep(pause)
+        raise AssertionError  # pragma: no cover - count() does not end
+
+    async def _attempt(self, commands: Sequence[tuple[Word, ...]]) -> list[Reply]:
+        async with self._connection() as connection:
+            replies = await exchange(connection, commands)
+        good = [reply for reply in replies if not isinstance(reply, ResponseError)]
+        if len(good) == len(replies):
+            return good
+        error = next(reply for reply in replies if isinstance(reply, ResponseError))
+        if self._sentinels is not None and sort(error) is None:
+            # A primary that was cut off refuses writes (NOREPLICAS) or has become a replica (READONLY).
+            if await self._sentinels.primary() != self._primary:
+                await self.aclose()
+        raise error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AbstractConnection]:
+        """Lend a connection. One that was left in the middle of a reply, for whatever reason, is never lent again."""
+        async with self._places:
+            connection, generation = await self._take(), self._generation
+            try:
+                yield connection
+            except BaseException as error:
+                await connection.disconnect(nowait=True)
+                if isinstance(error, RedisError | OSError):
+                    await self.aclose()  # the others most likely lead to the same dead server
+                raise
+            if generation == self._generation and connection.is_connected:
+                self._idle.append(connection)
+            else:
+                await connection.disconnect(nowait=True)
+
+    async def _take(self) -> AbstractConnection:
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                if not await connection.can_read():  # readable while idle: closed by the server
+                    return connection
+            except RedisError:
+                pass
+            await connection.disconnect(nowait=True)
+        return await self._open()
+
+    async def _open(self) -> AbstractConnection:
+        target = self._target
+        if target.path:
+            return await self._dialler.open_path(target.path, self._login, db=target.db)
+        if self._sentinels is None:
+            return await self._dialler.open(target.addresses[0], self._login, db=target.db)
+        self._primary = await self._sentinels.primary()
+        return await self._dialler.open(self._primary, self._login, db=target.db, greet=greet_primary)
+
+

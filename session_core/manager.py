@@ -1,0 +1,396 @@
+"""`SessionManager`: the whole of the library for its callers."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from session_core import protocol
+from session_core.content import Contents
+from session_core.errors import SessionConflict, SessionLimitReached, StoreError
+from session_core.ids import BUCKETS, Ref, bucket_of, is_handle, new_session_id, ref_of, ref_of_either
+from session_core.metadata import checked_note, checked_ttl, checked_user_id
+from session_core.protocol import ALWAYS, Answer, NewSession, Note, Record, Rotation, Update, UserRevocation
+from session_core.session import Event, JsonValue, Revocation, Revoked, RevokedAll, Session
+from session_core.settings import Settings
+from session_core.store import Store
+
+MAX_UPDATE_TRIES: Final = 50
+EVENT_WAIT_MS: Final = 1000
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this process has done, for the metrics.
+
+    Attributes:
+        expired: ids of the right form that led to nothing: expired, or never issued.
+        slides_refused: reads that were answered although the extension that was due failed.
+        not_durable: writes that the wanted number of replicas did not confirm in time.
+    """
+
+    created: int = 0
+    retrieved: int = 0
+    refreshed: int = 0
+    revoked: int = 0
+    evicted: int = 0
+    rotated: int = 0
+    expired: int = 0
+    slides_refused: int = 0
+    not_durable: int = 0
+
+
+class SessionManager:
+    """Creates, reads, extends and ends user sessions. Safe for any number of concurrent calls in one event loop.
+
+    Every method may raise `InvalidInput` before anything is sent, and `StoreError` if the store did not do it: a store
+    that is away is never taken for a session that is not there. One round trip each, where nothing else is said.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Use these settings, or those of the environment; nothing is sent.
+
+        Raises:
+            SettingsError: incomplete or contradictory settings, named by their variables.
+        """
+        self.settings = settings or Settings()
+        self.counts = Counts()
+        self._store: Store = _store(self.settings)
+        self._contents = Contents(self.settings)
+
+    async def create_session(
+        self,
+        user_id: str,
+        metadata: Mapping[str, JsonValue] | None = None,
+        ttl_seconds: int | None = None,
+        *,
+        secret_names: Iterable[str] = (),
+    ) -> Session:
+        """Log a user in; at the limit of sessions, the policy decides who goes (`Session.evicted`).
+
+        Args:
+            user_id: 1 to 256 bytes of UTF-8 without control characters.
+            metadata: a JSON object; the names of SESSION_SECRET_METADATA and `secret_names` are sealed.
+            ttl_seconds: instead of SESSION_TTL_SECONDS.
+            secret_names: further names to seal.
+
+        Raises:
+            SessionLimitReached: policy `reject`.
+        """
+        settings = self.settings
+        checked_user_id(user_id)
+        longest = settings.session_max_lifetime_seconds
+        ttl = settings.session_ttl_seconds if ttl_seconds is None else checked_ttl(ttl_seconds, longest)
+        session_id = new_session_id(user_id)
+        content = self._contents.make({} if metadata is None else metadata, secret_names, session_id, user_id)
+        new = NewSession(
+            ref=ref_of(session_id),
+            user=user_id,
+            ttl_ms=ttl * 1000,
+            lifetime_ms=(longest if settings.session_sliding_window else ttl) * 1000,
+            meta=content.meta,
+            sealed=content.sealed,
+            wrap=content.wrap,
+            version=_new_version(),
+        )
+        answer, durable = await self._store.create(new)
+        if answer.record is None:
+            message = f"the user has {settings.session_max_concurrent} sessions already (SESSION_MAX_CONCURRENT)"
+            raise SessionLimitReached(message)
+        self.counts.created += 1
+        self.counts.evicted += len(answer.record.evicted)
+        self._count_durable(durable)
+        session = self._session(session_id, new.ref, answer, content.wrap)
+        evicted = tuple(Ref(new.ref.bucket, digest).handle for digest in answer.record.evicted)
+        return replace(session, durable=durable, evicted=evicted)
+
+    async def get_session(self, session_id: str) -> Session | None:
+        """Return the session, extended if it slides and that is due; None if it expired or never was.
+
+        A revoked session is returned for SESSION_TOMBSTONE_SECONDS with `is_active=False` and its `revocation`. An
+        extension is a second round trip, and so is reading under an id that was rotated away and is in its grace. If
+        the extension fails, the session is returned as it is.
+
+        Raises:
+            InvalidSessionId: malformed, or a handle.
+            SealBroken: the sealed metadata was tampered with.
+        """
+        ref = ref_of(session_id)
+        current, answer, wrap = await self._read(ref)
+        if answer.code == "ok" and answer.record is not None and self._due(answer.record, answer.now):
+            try:
+                extended = await self._store.refresh(current, self.settings.session_refresh_threshold * 1000, once=True)
+            except StoreError:
+                self.counts.slides_refused += 1
+            else:
+                self.counts.refreshed += extended.code == "ok"
+                answer = extended
+        if answer.record is None:
+            self.counts.expired += 1
+            return None
+        self.counts.retrieved += 1
+        return self._session(session_id, current, answer, wrap)
+
+    async def refresh_session(self, session_id: str) -> Session | None:
+        """Extend the session by its TTL, at most to its absolute limit; None if it expired or never was.
+
+        With SESSION_SLIDING_WINDOW=false nothing is extended and the session is returned as it is.
+        """
+        ref = ref_of(session_id)
+        if not self.settings.session_sliding_window:
+            current, answer, wrap = await self._read(ref)
+        else:
+            answer = await self._store.refresh(ref, ALWAYS)
+            current = Ref(ref.bucket, answer.digest or ref.digest)
+            wrap = answer.record.wrap if answer.record else b""
+            if current != ref:  # rotated away: only the old name's wrap is for the old id
+                _, _, wrap = await self._read(ref)
+            self.counts.refreshed += answer.code == "ok"
+        return self._session(session_id, current, answer, wrap) if answer.record else None
+
+    async def revoke_session(self, session_id: str, reason: str | None = None, *, actor: str | None = None) -> Revoked:
+        """End a session now, given its id or its handle. The result is false if there was no such session.
+
+        An id that was rotated away ends the session that it became. Who comes later with a reason does not replace the
+        first one.
+        """
+        ref = ref_of_either(session_id)
+        note = Note(checked_note(reason, "reason"), checked_note(actor, "actor"))
+        answer, durable = await self._store.revoke(ref, note)
+        if answer.record is None:
+            return Revoked(ref.handle, None, durable=False)
+        self.counts.revoked += 1
+        self._count_durable(durable)
+        return Revoked(ref.handle, _revocation(answer.record), durable)
+
+    async def revoke_user_sessions(
+        self,
+        user_id: str,
+        reason: str | None = None,
+        except_session_id: str | None = None,
+        *,
+        actor: str | None = None,
+    ) -> RevokedAll:
+        """End all sessions of a user, but for one if its id or handle is given.
+
+        Two round trips: the first asks for the server's time, and sessions that are created after it live on. So
+        a repeat of the second, after its reply was lost, never ends a later login.
+        """
+        checked_user_id(user_id)
+        note = Note(checked_note(reason, "reason"), checked_note(actor, "actor"))
+        spared = ref_of_either(except_session_id) if except_session_id is not None else None
+        bucket = bucket_of(user_id)
+        cutoff = await self._store.now()
+        digest = spared.digest if spared is not None and spared.bucket == bucket else ""
+        digests, durable = await self._store.revoke_user(UserRevocation(user_id, cutoff, digest, note))
+        self.counts.revoked += len(digests)
+        self._count_durable(durable)
+        return RevokedAll(tuple(Ref(bucket, digest).handle for digest in digests), _moment(cutoff), durable)
+
+    async def rotate_session(self, session_id: str, *, grace_seconds: int | None = None) -> Session | None:
+        """Give the session a new id, as after login or step-up; None if it expired or never was. Two round trips.
+
+        The old id keeps working for the grace (SESSION_ROTATION_GRACE_SECONDS; 0: not at all), so that requests in
+        flight are not logged out. A revoked session is returned as such, under its old id.
+
+        Raises:
+            SessionConflict: the id was rotated already; the caller that did it has the new one.
+        """
+        grace = self.settings.session_rotation_grace_seconds if grace_seconds is None else grace_seconds
+        ref = ref_of(session_id)
+        for _ in range(MAX_UPDATE_TRIES):
+            current, answer, wrap = await self._read(ref)
+            if answer.record is None or answer.code != "ok":
+                return self._session(session_id, current, answer, wrap) if answer.record else None
+            if current != ref:
+                break
+            new_id = new_session_id(answer.record.user)
+            new_wrap = self._contents.rewrap(wrap, session_id, new_id)
+            what = Rotation(ref, ref_of(new_id), answer.record.version, _new_version(), new_wrap, grace * 1000)
+            answer, durable = await self._store.rotate(what)
+            if answer.code == "rotated":
+                break
+            if answer.code == "stale":
+                continue
+            if answer.record is None:
+                return None
+            self.counts.rotated += answer.code == "ok"
+            self._count_durable(durable)
+            return replace(self._session(new_id, what.new, answer, new_wrap), durable=durable)
+        message = "the session was rotated or changed by another call"
+        raise SessionConflict(message)
+
+    async def update_metadata(
+        self,
+        session_id: str,
+        changes: Mapping[str, JsonValue],
+        *,
+        remove: Iterable[str] = (),
+        secret_names: Iterable[str] = (),
+    ) -> Session | None:
+        """Set and remove entries; entries that others set meanwhile are kept. None if the session expired or never was.
+
+        Two round trips, more if others change the same session at the same time.
+
+        Raises:
+            SessionConflict: others were faster 50 times.
+        """
+        ref = ref_of(session_id)
+        for _ in range(MAX_UPDATE_TRIES):
+            current, answer, wrap = await self._read(ref)
+            if answer.record is None or answer.code != "ok":
+                return self._session(session_id, current, answer, wrap) if answer.record else None
+            content = self._contents.change(
+                answer.record, changes, remove, secret_names, session_id, wrap, renamed=current != ref
+            )
+            what = Update(current, answer.record.version, _new_version(), content.meta, content.sealed, content.wrap)
+            answer, durable = await self._store.update(what)
+            if answer.code != "stale":
+                self._count_durable(durable)
+                session = self._session(session_id, current, answer, content.wrap or wrap) if answer.record else None
+                return replace(session, durable=durable) if session else None
+        message = f"the session was changed by others {MAX_UPDATE_TRIES} times in a row"
+        raise SessionConflict(message)
+
+    async def inspect_session(self, session_id_or_handle: str) -> Session | None:
+        """Look at a session without extending it, given its id or its handle, as operators do.
+
+        None if it expired or never was. With a handle `session_id` is the handle, and sealed metadata is absent.
+        """
+        ref, answer, wrap = await self._read(ref_of_either(session_id_or_handle))
+        known_by_id = not is_handle(session_id_or_handle)
+        return self._session(session_id_or_handle, ref, answer, wrap if known_by_id else b"") if answer.record else None
+
+    async def get_user_sessions(self, user_id: str) -> list[Session]:
+        """List the user's live sessions, oldest first. `session_id` is the handle here; sealed metadata is absent."""
+        bucket = bucket_of(checked_user_id(user_id))
+        listed = await self._store.list_user(user_id)
+        refs = [(Ref(bucket, digest), record) for digest, record in listed]
+        return [self._session(ref.handle, ref, Answer("ok", 0, record), b"") for ref, record in refs]
+
+    async def count_active_sessions(self) -> int:
+        """Count the live sessions of all users."""
+        return await self._store.count()
+
+    async def count_user_sessions(self, user_id: str) -> int:
+        """Count the live sessions of one user."""
+        return await self._store.count(checked_user_id(user_id))
+
+    async def list_active_users(self) -> list[str]:
+        """Return the ids of all users with a live session, each once, in no particular order."""
+        return [user async for user in self.iter_active_users()]
+
+    async def iter_active_users(self, page_size: int = 1000) -> AsyncIterator[str]:
+        """Iterate over the users with a live session; one round trip for each page of about this many users."""
+        bucket = 0
+        while bucket < BUCKETS:
+            bucket, users = await self._store.users(bucket, page_size)
+            for user in users:
+                yield user
+
+    async def events(self, after: datetime | None = None) -> AsyncIterator[Event]:
+        """Follow what happens to all sessions, from now or from a moment on. Ends only when it is closed.
+
+        To resume, pass the `at` of the last event seen: events of the same millisecond come again.
+        """
+        start = await self._store.now() if after is None else int(after.timestamp() * 1000) - 1
+        positions = dict.fromkeys(protocol.event_keys(), f"{start}-0")
+        while True:
+            for key, position, fields in await self._store.events(positions, EVENT_WAIT_MS):
+                positions[key] = position
+                digest, user = fields["digest"], fields["user"]
+                yield Event(
+                    kind=fields["kind"],
+                    at=_moment(int(position.partition("-")[0])),
+                    user_id=user,
+                    handle=Ref(bucket_of(user), digest).handle if digest else "",
+                    reason=fields["reason"] or None,
+                    actor=fields["actor"] or None,
+                )
+
+    async def check(self) -> None:
+        """Make sure that the store is reachable and prepared; every first call does this by itself.
+
+        Raises:
+            StoreNotReady: the function library is missing or old; the message says what to run.
+        """
+        await self._store.check()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._store.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        """Close the connections."""
+        await self.aclose()
+
+    async def _read(self, ref: Ref) -> tuple[Ref, Answer, bytes]:
+        """Read a session under its current name; also return the envelope key as wrapped for the name that was given."""
+        answer = await self._store.read(ref)
+        record = answer.record
+        wrap = record.wrap if record is not None else b""
+        while record is not None and record.successor:
+            ref = Ref(ref.bucket, record.successor)
+            answer = await self._store.read(ref)
+            record = answer.record
+        return ref, answer, wrap
+
+    def _due(self, record: Record, now: int) -> bool:
+        """Whether the session slides now: the rule of functions/refresh.lua, which decides."""
+        if not self.settings.session_sliding_window:
+            return False
+        threshold: float = self.settings.session_refresh_threshold * 1000
+        if threshold >= record.ttl:
+            threshold = record.ttl - record.ttl / 20
+        return record.expires - now < threshold and min(now + record.ttl, record.limit) > record.expires
+
+    def _session(self, session_id: str, ref: Ref, answer: Answer, wrap: bytes) -> Session:
+        record = answer.record
+        if record is None:
+            raise AssertionError  # pragma: no cover - callers check
+        revocation = _revocation(record)
+        return Session(
+            session_id=session_id,
+            handle=ref.handle,
+            user_id=record.user,
+            created_at=_moment(record.created),
+            expires_at=_moment(record.expires),
+            last_seen_at=_moment(record.seen),
+            max_expires_at=_moment(record.limit),
+            is_active=revocation is None,
+            metadata=self._contents.open(record, session_id, wrap),
+            revocation=revocation,
+        )
+
+    def _count_durable(self, durable: bool) -> None:  # noqa: FBT001 - private
+        self.counts.not_durable += not durable and self.settings.wait_replicas > 0
+
+
+def _store(settings: Settings) -> Store:
+    # Each back end is imported only where it is used: memory needs no Redis client, a service no second store.
+    if settings.session_backend == "memory":
+        from session_core.memory import MemoryStore  # noqa: PLC0415
+
+        return MemoryStore(settings)
+    from session_core.redis_store import RedisStore  # noqa: PLC0415
+
+    return RedisStore(settings)
+
+
+def _revocation(record: Record) -> Revocation | None:
+    if record.revoked is None:
+        return None
+    return Revocation(record.reason or None, _moment(record.revoked), record.actor or None)
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _new_version() -> str:
+    return secrets.token_urlsafe(6)

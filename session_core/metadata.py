@@ -1,0 +1,99 @@
+"""Checks of what callers hand in (nothing is sent before they pass), and the JSON form of metadata."""
+
+import json
+from collections.abc import Mapping
+from typing import Final, cast
+
+from session_core.errors import InvalidMetadata, InvalidReason, InvalidTtl, InvalidUserId
+from session_core.session import JsonValue, Metadata
+
+MAX_USER_ID_BYTES: Final = 256
+MAX_REASON_CHARACTERS: Final = 256
+_FIRST_PRINTABLE: Final = " "
+_DELETE: Final = "\x7f"
+
+
+def checked_user_id(user_id: str) -> str:
+    """Return the user id.
+
+    Raises:
+        InvalidUserId: not text, empty, longer than 256 bytes of UTF-8, or with control characters.
+    """
+    if not isinstance(user_id, str) or not user_id:
+        message = "user_id must be text and not empty"
+        raise InvalidUserId(message)
+    try:
+        size = len(user_id.encode())
+    except UnicodeEncodeError:
+        size = MAX_USER_ID_BYTES + 1
+    if size > MAX_USER_ID_BYTES:
+        message = f"user_id must be at most {MAX_USER_ID_BYTES} bytes of UTF-8"
+        raise InvalidUserId(message)
+    if any(character < _FIRST_PRINTABLE or character == _DELETE for character in user_id):
+        message = "user_id must not hold control characters"
+        raise InvalidUserId(message)
+    return user_id
+
+
+def checked_ttl(ttl_seconds: int, longest: int) -> int:
+    """Return the TTL in seconds.
+
+    Raises:
+        InvalidTtl: not a whole number, below 1, or above the absolute lifetime.
+    """
+    if isinstance(ttl_seconds, bool) or not isinstance(ttl_seconds, int) or not 1 <= ttl_seconds <= longest:
+        message = f"ttl_seconds must be a whole number from 1 to {longest} (SESSION_MAX_LIFETIME_SECONDS)"
+        raise InvalidTtl(message)
+    return ttl_seconds
+
+
+def checked_note(text: str | None, what: str) -> str:
+    """Return the reason or actor of a revocation, the empty string for None.
+
+    Raises:
+        InvalidReason: not text, or longer than 256 characters.
+    """
+    if text is None:
+        return ""
+    if not isinstance(text, str) or len(text) > MAX_REASON_CHARACTERS or not _encodable(text):
+        message = f"{what} must be text of at most {MAX_REASON_CHARACTERS} characters"
+        raise InvalidReason(message)
+    return text
+
+
+def encode(metadata: Mapping[str, JsonValue], limit: int) -> bytes:
+    """Return the metadata as compact JSON, UTF-8.
+
+    Raises:
+        InvalidMetadata: not a JSON object, changed by a round trip (tuples, number keys, NaN), or above the limit in bytes.
+    """
+    if not isinstance(metadata, Mapping):
+        message = "metadata must be a mapping of names to JSON values"
+        raise InvalidMetadata(message)
+    plain = dict(metadata)
+    try:
+        text = json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        encoded = text.encode()
+        kept = json.loads(text) == plain
+    except (TypeError, ValueError, RecursionError):
+        kept = False
+    if not kept:
+        message = "metadata must be JSON: text keys; text, finite numbers, true, false, null, lists and objects as values"
+        raise InvalidMetadata(message)
+    if len(encoded) > limit:
+        message = f"metadata is {len(encoded)} bytes of JSON, allowed are {limit} (SESSION_MAX_METADATA_BYTES)"
+        raise InvalidMetadata(message)
+    return encoded
+
+
+def decode(encoded: bytes) -> Metadata:
+    """Return what `encode` was given; the empty mapping for no bytes."""
+    return cast("Metadata", json.loads(encoded)) if encoded else {}
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

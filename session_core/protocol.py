@@ -1,0 +1,363 @@
+"""The words on the wire: builds commands and reads replies. No I/O, no clock, no settings.
+
+A `Call` is one command with the reading of its reply; whoever sends it (the asynchronous client, a synchronous one, the
+command line) decides about connections, time limits and repeats. Times are milliseconds of the server's clock.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+
+from session_core.ids import BUCKETS, Ref, bucket_of
+
+Word: TypeAlias = bytes | str | int
+Reply: TypeAlias = "bytes | str | int | float | None | list[Reply]"
+T = TypeVar("T")
+Code: TypeAlias = Literal["ok", "limit", "missing", "revoked", "rotated", "stale"]
+
+ALWAYS: Final = -1
+"""Threshold of `refresh` that extends whatever is left."""
+
+FIELDS: Final = (
+    "user", "created", "expires", "limit", "ttl", "seen", "version", "meta", "sealed", "wrap", "next", "revoked",
+    "reason", "actor", "evicted",
+)  # fmt: skip
+"""Order of a record in replies: functions/common.lua has the same list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A session, a tombstone (`revoked` is set), or a rotated id in its grace (`successor` is set)."""
+
+    user: str
+    created: int
+    expires: int
+    limit: int
+    ttl: int
+    seen: int
+    version: str
+    meta: bytes = b""
+    sealed: bytes = b""
+    wrap: bytes = b""
+    successor: str = ""
+    revoked: int | None = None
+    reason: str = ""
+    actor: str = ""
+    evicted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What happened, the server's time, and the record if there is one; `digest` if the id has a newer name."""
+
+    code: Code
+    now: int
+    record: Record | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """Arguments of `create`; `ref` is made by the caller so that a repeat is recognised."""
+
+    ref: Ref
+    user: str
+    ttl_ms: int
+    lifetime_ms: int
+    meta: bytes
+    sealed: bytes
+    wrap: bytes
+    version: str
+
+
+class StreamEntry(NamedTuple):
+    """One entry of an event stream: its key, its id (``<ms>-<n>``), and kind, user, digest, reason, actor."""
+
+    key: str
+    position: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many live sessions a user may have (0: any number) and who goes: oldest, idle or reject."""
+
+    count: int
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Burial:
+    """How long tombstones stay and how many events a bucket keeps."""
+
+    keep_ms: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why and by whom a session is revoked; empty where unknown."""
+
+    reason: str = ""
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UserRevocation:
+    """Arguments of `revoke_user`: sessions created after `cutoff` and the one with the digest `spared` live on."""
+
+    user: str
+    cutoff: int
+    spared: str
+    note: Note
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Arguments of `rotate`; versions are names that the client makes, `expected` is the one that was read."""
+
+    old: Ref
+    new: Ref
+    expected: str
+    version: str
+    wrap: bytes
+    grace_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Arguments of `update`; an empty `wrap` leaves the stored one in place."""
+
+    ref: Ref
+    expected: str
+    version: str
+    meta: bytes
+    sealed: bytes
+    wrap: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One command.
+
+    Attributes:
+        words: the command and its arguments.
+        read: turns the reply, and the server's time if `clock` asks for it, into the result.
+        clock: the reply does not tell the time: send TIME along.
+        writes: goes to the primary, and may be followed by WAIT.
+    """
+
+    words: tuple[Word, ...]
+    read: Callable[[Reply, int], T]
+    clock: bool = False
+    writes: bool = False
+
+
+def session_key(ref: Ref) -> str:
+    """Return the key of a session."""
+    return f"session:{{{ref.bucket}}}:{ref.digest}"
+
+
+def user_key(user_id: str) -> str:
+    """Return the key of a user's sessions by creation."""
+    return f"user_sessions:{{{bucket_of(user_id)}}}:{user_id}"
+
+
+def expiry_key(user_id: str) -> str:
+    """Return the key of a user's sessions by expiry."""
+    return f"user_expiry:{{{bucket_of(user_id)}}}:{user_id}"
+
+
+def index_keys() -> tuple[str, ...]:
+    """Return the keys of all live sessions by expiry, one for each bucket."""
+    return tuple(f"session_index:{{{bucket}}}" for bucket in range(BUCKETS))
+
+
+def user_index_keys(first: int = 0) -> tuple[str, ...]:
+    """Return the keys of all active users by expiry, from a bucket on."""
+    return tuple(f"session_index:{{{bucket}}}:users" for bucket in range(first, BUCKETS))
+
+
+def event_keys() -> tuple[str, ...]:
+    """Return the keys of the event streams, one for each bucket."""
+    return tuple(f"session_events:{{{bucket}}}" for bucket in range(BUCKETS))
+
+
+def read(ref: Ref) -> Call[Answer]:
+    """Read a session without touching it."""
+    return Call(("HMGET", session_key(ref), *FIELDS), _read_record, clock=True)
+
+
+def create(new: NewSession, limit: Limit, burial: Burial) -> Call[Answer]:
+    """Store a session and make room for it: codes ok, limit."""
+    words = (
+        session_key(new.ref), new.user, new.ttl_ms, new.lifetime_ms, new.meta, new.sealed, new.wrap, new.version,
+        limit.count, limit.policy, burial.keep_ms, burial.events,
+    )  # fmt: skip
+    return Call(("FCALL", "session_create_v1", 1, *words), _read_answer, writes=True)
+
+
+def refresh(ref: Ref, threshold_ms: int) -> Call[Answer]:
+    """Extend a session if less than the threshold is left: codes ok, revoked, missing."""
+    return Call(("FCALL", "session_refresh_v1", 1, session_key(ref), threshold_ms), _read_answer, writes=True)
+
+
+def revoke(ref: Ref, note: Note, burial: Burial) -> Call[Answer]:
+    """Put a tombstone in the place of a session: codes ok, missing."""
+    words = (session_key(ref), note.reason, note.actor, burial.keep_ms, burial.events)
+    return Call(("FCALL", "session_revoke_v1", 1, *words), _read_answer, writes=True)
+
+
+def revoke_user(what: UserRevocation, burial: Burial) -> Call[tuple[str, ...]]:
+    """Revoke a user's sessions up to a moment; returns their digests."""
+    note = what.note
+    words = (user_key(what.user), what.cutoff, what.spared, note.reason, note.actor, burial.keep_ms, burial.events)
+    return Call(("FCALL", "session_revoke_user_v1", 1, *words), _read_digests, writes=True)
+
+
+def rotate(what: Rotation, burial: Burial) -> Call[Answer]:
+    """Give a session a new name: codes ok, missing, revoked, rotated, stale."""
+    keys = (session_key(what.old), session_key(what.new))
+    words = (what.expected, what.version, what.wrap, what.grace_ms, burial.keep_ms, burial.events)
+    return Call(("FCALL", "session_rotate_v1", 2, *keys, *words), _read_answer, writes=True)
+
+
+def update(what: Update) -> Call[Answer]:
+    """Replace the metadata if the version is the expected one: codes ok, missing, revoked, stale."""
+    words = (session_key(what.ref), what.expected, what.version, what.meta, what.sealed, what.wrap)
+    return Call(("FCALL", "session_update_v1", 1, *words), _read_answer, writes=True)
+
+
+def list_user(user_id: str) -> Call[list[tuple[str, Record]]]:
+    """List a user's live sessions by creation: digest and record, without what is sealed."""
+    return Call(("FCALL_RO", "session_list_v1", 1, user_key(user_id)), _read_listing)
+
+
+def count(keys: Sequence[str]) -> Call[int]:
+    """Count the live members of sets by expiry (`index_keys`, `expiry_key`)."""
+    return Call(("FCALL_RO", "session_count_v1", len(keys), *keys), _read_count)
+
+
+def users(first_bucket: int, about: int) -> Call[tuple[int, list[str]]]:
+    """List the active users of whole buckets; returns the next bucket to ask for, and the users."""
+    keys = user_index_keys(first_bucket)
+
+    def read_users(reply: Reply, _now: int) -> tuple[int, list[str]]:
+        looked_at, names = _items(reply)
+        return first_bucket + _number(looked_at), [_text(name) for name in _items(names)]
+
+    return Call(("FCALL_RO", "session_users_v1", len(keys), *keys, about), read_users)
+
+
+def clock() -> Call[int]:
+    """Ask for the server's time."""
+    return Call(("TIME",), lambda reply, _now: read_time(reply))
+
+
+def revision() -> Call[int]:
+    """Ask for the revision of the function library."""
+    return Call(("FCALL_RO", "session_library_v1", 0), lambda reply, _now: _number(reply))
+
+
+def layout() -> Call[tuple[int, int]]:
+    """Ask for the number of buckets and the schema of the data; 0 where nothing is written yet."""
+
+    def read_layout(reply: Reply, _now: int) -> tuple[int, int]:
+        buckets, schema = (int(_text(item) or 0) for item in _items(reply))
+        return buckets, schema
+
+    return Call(("HMGET", "session_meta", "buckets", "schema"), read_layout)
+
+
+def events(positions: Mapping[str, str], block_ms: int) -> Call[list[StreamEntry]]:
+    """Wait for entries of the event streams after these positions (key: entry id)."""
+    words: tuple[Word, ...] = ("XREAD", "COUNT", 1000, "BLOCK", block_ms, "STREAMS", *positions, *positions.values())
+    return Call(words, _read_entries)
+
+
+def wait(replicas: int, timeout_ms: int) -> tuple[Word, ...]:
+    """Return the command that waits until the connection's last write has reached the replicas."""
+    return ("WAIT", replicas, timeout_ms)
+
+
+def read_time(reply: Reply) -> int:
+    """Read the reply of TIME."""
+    seconds, micros = _items(reply)
+    return _number(seconds) * 1000 + _number(micros) // 1000
+
+
+def _read_record(reply: Reply, now: int) -> Answer:
+    record = _record(reply)
+    if record is None or (record.revoked is None and record.expires <= now):
+        return Answer("missing", now)
+    return Answer("ok" if record.revoked is None else "revoked", now, record)
+
+
+def _read_answer(reply: Reply, _now: int) -> Answer:
+    code, now, record, *digest = _items(reply)
+    return Answer(_text(code), _number(now), _record(record), _text(digest[0]) if digest else "")  # type: ignore[arg-type]
+
+
+def _read_digests(reply: Reply, _now: int) -> tuple[str, ...]:
+    _, _, digests = _items(reply)
+    return tuple(_text(digest) for digest in _items(digests))
+
+
+def _read_listing(reply: Reply, _now: int) -> list[tuple[str, Record]]:
+    _, *entries = _items(reply)
+    listing = []
+    for entry in entries:
+        digest, fields = _items(entry)
+        record = _record(fields)
+        if record is not None:
+            listing.append((_text(digest), record))
+    return listing
+
+
+def _read_entries(reply: Reply, _now: int) -> list[StreamEntry]:
+    found = []
+    for stream in _items(reply or []):
+        key, entries = _items(stream)
+        for entry in _items(entries):
+            position, fields = _items(entry)
+            texts = [_text(field) for field in _items(fields)]
+            found.append(StreamEntry(_text(key), _text(position), dict(zip(texts[::2], texts[1::2], strict=True))))
+    return found
+
+
+def _read_count(reply: Reply, _now: int) -> int:
+    return _number(reply)
+
+
+def _record(reply: Reply) -> Record | None:
+    if reply is None:
+        return None
+    (user, created, expires, limit, ttl, seen, version, meta, sealed, wrap, successor, revoked, reason, actor, evicted) = (
+        _items(reply)
+    )
+    if user is None:
+        return None
+    return Record(
+        _text(user), _number(created), _number(expires), _number(limit), _number(ttl), _number(seen), _text(version),
+        _bytes(meta), _bytes(sealed), _bytes(wrap), _text(successor), None if revoked is None else _number(revoked),
+        _text(reason), _text(actor), tuple(_text(evicted).split()),
+    )  # fmt: skip
+
+
+def _items(reply: Reply) -> list[Reply]:
+    if not isinstance(reply, list):
+        message = f"a list was expected in the reply, not {type(reply).__name__}"
+        raise TypeError(message)
+    return reply
+
+
+def _bytes(reply: Reply) -> bytes:
+    return reply if isinstance(reply, bytes) else b""
+
+
+def _text(reply: Reply) -> str:
+    return reply.decode() if isinstance(reply, bytes) else str(reply or "")
+
+
+def _number(reply: Reply) -> int:
+    return int(reply) if isinstance(reply, bytes | int | float) else 0

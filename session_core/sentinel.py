@@ -1,0 +1,101 @@
+"""Asks the Sentinels who the primary is."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from session_core.address import Address
+from session_core.connection import Dialler, Login, exchange, sort
+from session_core.errors import StoreDenied
+
+ANSWER_SECONDS: Final = 1.0
+FRESH_SECONDS: Final = 0.1
+"""Calls that fail together ask once."""
+
+
+class Sentinels:
+    """The Sentinels of one group. All are asked at once; the majority wins, so that one that was cut off does not."""
+
+    def __init__(self, dialler: Dialler, addresses: Sequence[Address], master: str, login: Login) -> None:
+        """Keep whom to ask; nothing is sent."""
+        self._dialler = dialler
+        self._addresses = tuple(addresses)
+        self._master = master
+        self._login = login
+        self._lock = asyncio.Lock()
+        self._known: tuple[float, Address] | None = None
+
+    async def primary(self) -> Address:
+        """Return the announced address of the primary.
+
+        Raises:
+            StoreDenied: every Sentinel that answers refuses us.
+            RedisConnectionError: no Sentinel knows a primary now.
+        """
+        async with self._lock:
+            now = asyncio.get_running_loop().time()
+            if self._known is None or now - self._known[0] > FRESH_SECONDS:
+                self._known = None
+                self._known = (now, await self._ask_all())
+            return self._known[1]
+
+    async def _ask_all(self) -> Address:
+        tasks = [asyncio.create_task(self._ask(address)) for address in self._addresses]
+        votes: Counter[Address] = Counter()
+        failures: list[Exception] = []
+        try:
+            for next_answer in asyncio.as_completed(tasks):
+                try:
+                    votes[await next_answer] += 1
+                except (RedisError, OSError, TimeoutError) as error:
+                    failures.append(error)
+                leader = votes.most_common(1)
+                if leader and leader[0][1] > len(tasks) // 2:
+                    return leader[0][0]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if votes:
+            return votes.most_common(1)[0][0]
+        refusals = [refusal for refusal in map(sort, failures) if isinstance(refusal, StoreDenied)]
+        if refusals:
+            message = f"the Sentinels refuse us: {refusals[0]} (REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD)"
+            raise StoreDenied(message)
+        reasons = "; ".join(sorted({str(failure) or type(failure).__name__ for failure in failures}))
+        message = f"no Sentinel knows a primary of {self._master}: {reasons}"
+        raise RedisConnectionError(message)
+
+    async def _ask(self, address: Address) -> Address:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            connection = await self._dialler.open(address, self._login)
+            try:
+                [reply] = await exchange(connection, [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)])
+            finally:
+                await connection.disconnect(nowait=True)
+        if isinstance(reply, Exception):
+            raise reply
+        if not isinstance(reply, list):
+            message = f"{address} watches no group of this name"
+            raise RedisConnectionError(message)
+        host, port = (bytes(part).decode() for part in reply if isinstance(part, bytes))
+        return Address(host, int(port))
+
+
+async def greet_primary(connection: AbstractConnection) -> None:
+    """Log in and make sure that this is a primary: what Sentinel said may be out of date.
+
+    Source of the rule: https://redis.io/docs/latest/develop/reference/sentinel-clients/, step 3.
+    """
+    await connection.on_connect()
+    [role] = await exchange(connection, [("ROLE",)])
+    if isinstance(role, Exception):
+        raise role
+    if not isinstance(role, list) or role[0] != b"master":
+        message = "the server that Sentinel named is not a primary"
+        raise RedisConnectionError(message)

@@ -1,0 +1,163 @@
+"""The settings of the library: environment variables, ``.env``, and secret files named after the variable.
+
+Contradictions are refused when the settings are made, with the variables' names and never with their values.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from session_core.address import AddressMap, Target, parse_map, parse_url
+from session_core.errors import SettingsError
+
+SECRETS_DIR: Final = Path("/run/secrets")
+DAY: Final = 86_400
+Names = Annotated[frozenset[str], NoDecode]
+"""A comma-separated list of names."""
+
+
+class Settings(BaseSettings):
+    """One attribute for each variable, in lower case.
+
+    Raises:
+        SettingsError: one line for each wrong variable.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_file=".env",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+    secret_names: ClassVar[tuple[str, ...]] = ("redis_url", "redis_password", "redis_sentinel_password")
+
+    auth_mode: Literal["session", "token"] = "session"
+    """AUTH_MODE: what the application accepts; this library is what `session` means."""
+    session_backend: Literal["redis", "memory"] = "redis"
+    """SESSION_BACKEND: `memory` keeps everything in this process, for trials and tests."""
+    redis_url: SecretStr = SecretStr("")
+    """REDIS_URL: secret because it may hold a password."""
+    redis_username: str = ""
+    redis_password: SecretStr = SecretStr("")
+    redis_ssl: bool | None = None
+    """REDIS_SSL: `true` turns TLS on for a redis:// URL; unset means what the URL says."""
+    redis_ca_file: Path | None = None
+    """REDIS_CA_FILE: PEM; the only authorities trusted for Redis and Sentinel. Unset: those of the system."""
+    redis_sentinel_username: str = ""
+    redis_sentinel_password: SecretStr = SecretStr("")
+    redis_address_map: str = ""
+    redis_deploy_username: str = ""
+    redis_deploy_password: SecretStr = SecretStr("")
+    """REDIS_DEPLOY_…: the user that loads the function library; read by the command line only."""
+    redis_max_connections: int = Field(default=32, ge=1, le=10_000)
+    """REDIS_MAX_CONNECTIONS: of this process; further calls wait for a free one."""
+
+    session_ttl_seconds: int = Field(default=DAY, ge=1)
+    session_sliding_window: bool = True
+    session_refresh_threshold: int = Field(default=3600, ge=1)
+    session_max_concurrent: int = Field(default=0, ge=0)
+    """SESSION_MAX_CONCURRENT: live sessions of one user; 0 means no limit."""
+    session_limit_policy: Literal["oldest", "idle", "reject"] = "oldest"
+    """SESSION_LIMIT_POLICY: who goes at the limit: the oldest, the longest unseen, or the newcomer."""
+    session_max_lifetime_seconds: int = Field(default=7 * DAY, ge=1)
+    session_rotation_grace_seconds: int = Field(default=10, ge=0, le=300)
+    session_tombstone_seconds: int = Field(default=DAY, ge=60)
+    """SESSION_TOMBSTONE_SECONDS: how long a revoked id still answers with its reason."""
+    session_secret_metadata: Names = frozenset({"access_token", "refresh_token", "id_token"})
+    """SESSION_SECRET_METADATA: names that are sealed, comma-separated."""
+    session_max_metadata_bytes: int = Field(default=16_384, ge=2, le=1_048_576)
+    session_events_kept: int = Field(default=100_000, ge=256)
+    """SESSION_EVENTS_KEPT: entries of the event streams in all, about."""
+    session_wait_replicas: int | None = Field(default=None, ge=0, le=10)
+    """SESSION_WAIT_REPLICAS: confirmations that make a write durable; unset: 1 with Sentinel, else 0."""
+    session_wait_timeout_ms: int = Field(default=100, ge=1, le=10_000)
+    session_deadline_seconds: float = Field(default=10.0, ge=0.5, le=120)
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - whatever pydantic-settings accepts
+        """Read the environment; keyword arguments win over it."""
+        if SECRETS_DIR.is_dir():
+            values.setdefault("_secrets_dir", SECRETS_DIR)
+        problems: list[str] = []
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            problems = [_told(*problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)]
+        if problems:  # outside of the except block, so that no traceback drags the values along
+            raise SettingsError("; ".join(problems))
+
+    @field_validator("session_secret_metadata", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return {name.strip() for name in value.split(",") if name.strip()} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.session_ttl_seconds > self.session_max_lifetime_seconds:
+            raise _refused("SESSION_TTL_SECONDS is above SESSION_MAX_LIFETIME_SECONDS")
+        if self.session_wait_timeout_ms >= self.session_deadline_seconds * 1000:
+            raise _refused("SESSION_WAIT_TIMEOUT_MS must be shorter than SESSION_DEADLINE_SECONDS")
+        if self.session_backend == "redis":
+            self._check_redis()
+        return self
+
+    def _check_redis(self) -> None:
+        if not self.redis_url.get_secret_value():
+            raise _refused("REDIS_URL is missing (or set SESSION_BACKEND=memory for a trial)")
+        try:
+            target = parse_url(self.redis_url.get_secret_value())
+            parse_map(self.redis_address_map)
+        except SettingsError as error:
+            raise _refused(str(error)) from None
+        if self.redis_ssl is False and target.tls:
+            raise _refused("REDIS_SSL=false contradicts the TLS scheme of REDIS_URL")
+        if self.redis_ssl and target.path:
+            raise _refused("REDIS_SSL=true contradicts the unix socket of REDIS_URL")
+        for name, given in (("USERNAME", self.redis_username), ("PASSWORD", self.redis_password.get_secret_value())):
+            in_url = getattr(target, name.lower())
+            if given and in_url and given != in_url:
+                raise _refused(f"REDIS_{name} and REDIS_URL name different ones")
+        if (self.redis_username or target.username) and not (self.redis_password.get_secret_value() or target.password):
+            raise _refused("REDIS_USERNAME is set but REDIS_PASSWORD is missing")
+        if self.redis_sentinel_username and not self.redis_sentinel_password.get_secret_value():
+            raise _refused("REDIS_SENTINEL_USERNAME is set but REDIS_SENTINEL_PASSWORD is missing")
+        if self.redis_sentinel_password.get_secret_value() and not target.sentinel:
+            raise _refused("REDIS_SENTINEL_PASSWORD is set but REDIS_URL names no Sentinel")
+        if self.redis_ca_file is not None and not (target.tls or self.redis_ssl):
+            raise _refused("REDIS_CA_FILE is set but neither REDIS_URL nor REDIS_SSL asks for TLS")
+
+    @cached_property
+    def target(self) -> Target:
+        """What REDIS_URL says."""
+        return parse_url(self.redis_url.get_secret_value())
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections to Redis and Sentinel use TLS."""
+        return self.target.tls or bool(self.redis_ssl)
+
+    @property
+    def address_map(self) -> AddressMap:
+        """REDIS_ADDRESS_MAP, read."""
+        return parse_map(self.redis_address_map)
+
+    @property
+    def wait_replicas(self) -> int:
+        """How many replicas must confirm a durable write; 0 asks none."""
+        if self.session_wait_replicas is not None:
+            return self.session_wait_replicas
+        return 1 if self.session_backend == "redis" and self.target.sentinel else 0
+
+
+def _told(*parts: int | str) -> str:
+    *variable, problem = parts
+    message = str(problem).removeprefix("Value error, ")
+    return f"{str(variable[0]).upper()}: {message}" if variable else message
+
+
+def _refused(problem: str) -> ValueError:
+    return ValueError(problem)
