@@ -111,12 +111,10 @@ class StackOutputs(_Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if bool(self.sentinels) != ("sentinel" in self.features) or bool(self.sentinels) != bool(self.master_name):
-            message = "sentinels, master_name and the feature sentinel belong together: give all three or none"
-            raise ValueError(message)
+            raise ValueError("sentinels, master_name and the feature sentinel belong together: give all three or none")
         for role, user in self.users:
             if bool(user) != bool(getattr(self, f"{role}_password")):
-                message = f"users.{role} and {role}_password belong together: give both or none"
-                raise ValueError(message)
+                raise ValueError(f"users.{role} and {role}_password belong together: give both or none")
         return self
 
 
@@ -133,8 +131,7 @@ def read(source: Path | None) -> StackOutputs:
     try:
         outputs = json.loads(text)
     except ValueError as error:
-        message = f"{name}: not JSON: {error.args[0]}"
-        raise OutputsError(message) from None
+        raise OutputsError(f"{name}: not JSON: {error.args[0]}") from None
     return parse(outputs, name)
 
 
@@ -146,14 +143,13 @@ def parse(outputs: object, name: str) -> StackOutputs:
 
     """
     if not isinstance(outputs, Mapping):
-        message = f"{name}: must be an object with the fields {', '.join(StackOutputs.model_fields)}"
-        raise OutputsError(message)
+        raise OutputsError(f"{name}: must be an object with the fields {', '.join(StackOutputs.model_fields)}")
     if hidden := [key for key, value in outputs.items() if value == HIDDEN]:
-        message = f"{name}: {', '.join(hidden)}: hidden; write them with: pulumi stack output --json --show-secrets"
-        raise OutputsError(message)
+        raise OutputsError(
+            f"{name}: {', '.join(hidden)}: hidden; write them with: pulumi stack output --json --show-secrets"
+        )
     if (version := outputs.get("schema_version")) != SCHEMA_VERSION:
-        message = f"{name}: schema_version: {version}, but this version reads {SCHEMA_VERSION}"
-        raise OutputsError(message)
+        raise OutputsError(f"{name}: schema_version: {version}, but this version reads {SCHEMA_VERSION}")
     try:
         return StackOutputs.model_validate(outputs)
     except ValidationError as error:

@@ -30,23 +30,22 @@ def parse_bytes(value: object) -> int:
     match = re.fullmatch(r"([0-9]+)\s*([a-z]*)", str(value).strip().lower())
     unit = UNITS.get(match[2]) if match else None
     if match is None or unit is None or int(match[1]) * unit < SMALLEST_MAXMEMORY:
-        bound = f"a number of bytes with the unit k, kb, m, mb, g or gb, at least {SMALLEST_MAXMEMORY // MEBIBYTE}mb"
-        raise ValueError(bound)
+        raise ValueError(
+            f"a number of bytes with the unit k, kb, m, mb, g or gb, at least {SMALLEST_MAXMEMORY // MEBIBYTE}mb"
+        )
     return int(match[1]) * unit
 
 
 def _odd(value: int) -> int:
     if value % 2 == 0:
-        bound = "an odd number: an even one survives no more failures than the odd number below it"
-        raise ValueError(bound)
+        raise ValueError("an odd number: an even one survives no more failures than the odd number below it")
     return value
 
 
 def _save_points(value: str) -> str:
     words = value.split()
     if len(words) % 2 or not all(re.fullmatch(r"0*[1-9][0-9]*", word) for word in words):
-        bound = "pairs of <seconds> <changes>, each a whole number above 0, or nothing for no RDB snapshots"
-        raise ValueError(bound)
+        raise ValueError("pairs of <seconds> <changes>, each a whole number above 0, or nothing for no RDB snapshots")
     return " ".join(words)
 
 
@@ -56,15 +55,13 @@ def _image(value: str) -> str:
     name = rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{path}(?:/{path})*"
     tag, digest = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", r"@sha256:[0-9a-f]{64}"
     if not re.fullmatch(rf"{name}(?:{tag}(?:{digest})?|{digest})", value):
-        bound = "an image reference with a tag or digest: without one it means whatever was pushed last"
-        raise ValueError(bound)
+        raise ValueError("an image reference with a tag or digest: without one it means whatever was pushed last")
     return value
 
 
 def _master_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):  # charset: sentinel.conf, "sentinel monitor"
-        bound = "1 to 64 of the characters A-Z a-z 0-9 . - _"
-        raise ValueError(bound)
+        raise ValueError("1 to 64 of the characters A-Z a-z 0-9 . - _")
     return value
 
 

@@ -123,8 +123,7 @@ def _key(pem: str | None) -> ec.EllipticCurvePrivateKey:
         return ec.generate_private_key(ec.SECP256R1())
     key = serialization.load_pem_private_key(pem.encode(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        message = "the key of the authority is not an elliptic curve key"
-        raise TypeError(message)
+        raise TypeError("the key of the authority is not an elliptic curve key")
     return key
 
 

@@ -113,7 +113,7 @@ def test_a_misspelt_field_is_refused() -> None:
 
 def test_a_spec_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        spec().redis.nodes = 5
+        spec().redis.nodes = 5  # type: ignore[misc]
 
 
 def test_the_defaults_warn_of_nothing() -> None:
