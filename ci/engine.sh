@@ -43,7 +43,7 @@ start() {
 }
 
 answers && exit
-if has docker && docker info 2>&1 | grep -qi 'permission denied'; then
+if has docker && grep -qi 'permission denied' <<<"$(docker info 2>&1)"; then
   die "the Docker engine runs, but you ($(id -un)) may not use it" \
     "sudo usermod -aG docker $(id -un), then log in again; or rootless Docker: https://docs.docker.com/engine/security/rootless/"
 fi

@@ -28,7 +28,7 @@ pull() {
   pid=$!
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.2
-    if ((SECONDS - began >= 20)) && ! grep -q 'Pulling from' "$log"; then reason='the registry does not answer'; fi
+    if ((SECONDS - began >= ${KIT_REGISTRY_PATIENCE:-20})) && ! grep -q 'Pulling from' "$log"; then reason='the registry does not answer'; fi
     if ((SECONDS - began >= 900)); then reason='not finished after 15 minutes'; fi
     if [ -n "$reason" ]; then kill "$pid"; fi
     if ((SECONDS - began >= report)); then

@@ -23,7 +23,7 @@ root_on_debian() { [ "$(id -u)" = 0 ] && has apt-get; }
 # step WHAT COMMAND...: runs a slow command, its output in a log file; says what, how long it has been, how it ended.
 # An interrupt ends the command too: it runs in a process group of its own, so that its children end with it.
 step() {
-  local what=$1 log began=$SECONDS pid code=0
+  local what=$1 log began=$SECONDS report=15 pid code=0
   shift
   mkdir -p "$KIT_CACHE/logs"
   log=$(mktemp "$KIT_CACHE/logs/$(date +%H%M%S)-${1##*/}-XXXXXX")
@@ -36,12 +36,11 @@ step() {
   trap "kill -TERM -- -$pid 2>/dev/null; say 'interrupted: $what'; exit 130" INT TERM HUP
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.2
-    if ((SECONDS - began >= ${next_report:=15})); then
+    if ((SECONDS - began >= report)); then
       say "  $what: $((SECONDS - began)) s so far"
-      next_report=$((next_report + 15))
+      report=$((report + 15))
     fi
   done
-  unset next_report
   wait "$pid" || code=$?
   trap - INT TERM HUP
   if ((code)); then

@@ -15,7 +15,8 @@ private_state() {
   umask 077
   mkdir -p "$state/pulumi"
   chmod 700 "$state"
-  [ -s "$state/passphrase" ] && return
+  [ "${PULUMI_CONFIG_PASSPHRASE_FILE:-}" = "$state/passphrase" ] || return 0 # the user has his own
+  [ ! -s "$state/passphrase" ] || return 0
   if compgen -G "$state/pulumi/.pulumi/stacks/*/*.json*" >/dev/null; then
     die "the passphrase of the stacks in .state/pulumi is gone: their secrets cannot be read" \
       "put .state/passphrase back; or give the stacks up: stop their containers, then remove .state"
@@ -30,7 +31,7 @@ private_state() {
 filtered() { [ -e .git ] && git check-attr filter -- "$file" | grep -q ': pulumi-salt$'; }
 
 [ -f "$file" ] || die "there is no stack file $file" "stack files: $(cd stacks && echo Pulumi.*.yaml)"
-if [ "${PULUMI_CONFIG_PASSPHRASE_FILE:-}" = "$state/passphrase" ]; then locked state private_state; fi
+locked state private_state
 filtered && git config filter.pulumi-salt.clean 'sed /^encryptionsalt:/d'
 pulumi stack select --create "$stack" --non-interactive >/dev/null
 # Same contents for git, but another size on the disk: without this, `git status` would list the file all the same.
