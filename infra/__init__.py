@@ -1,0 +1,1 @@
+"""From the configuration of a stack to a running deployment (docs/architecture.md)."""

@@ -1,11 +1,10 @@
 """compose.yaml: every container non-root, with a read-only root file system, no capabilities and bounded resources."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from infra.render.topology import EXPORTER_PORT, KIT, SECRETS, SERVICE_PORT, Node, Topology, topology
+from infra.render.topology import EXPORTER_PORT, KIT, SECRETS, Node, Topology, topology
 from infra.spec import DeploymentSpec
 
 MEBIBYTE = 1024 * 1024
@@ -96,7 +95,9 @@ def _redis(spec: DeploymentSpec, parts: Topology, node: Node) -> dict[str, Any]:
 
 
 def _sentinel(spec: DeploymentSpec, parts: Topology, node: Node) -> dict[str, Any]:
-    return _data_node(spec, parts, node, 64)
+    """Depends on the nodes, so that a stop of everything ends the Sentinels first and starts no failover."""
+    after = {"depends_on": {each.name: {"condition": "service_started"} for each in parts.redis}}
+    return _data_node(spec, parts, node, 64) | after
 
 
 def _ports(spec: DeploymentSpec, port: int) -> dict[str, Any]:
@@ -111,8 +112,8 @@ def _functions(spec: DeploymentSpec) -> dict[str, Any]:
         SERVICE_USER,
         128,
         restart="no",
-        entrypoint=["python3", "-m", "session_core", "functions", "load", "--wait", "120"],
-        environment=_connection(spec),
+        entrypoint=["python3", "-m", "session_core", "functions", "load"],
+        environment=_connection(spec) | {"SESSION_DEADLINE_SECONDS": "60"},
         volumes=[_bind("functions/secrets", SECRETS), _bind("functions/tls", f"{KIT}/tls")],
         tmpfs=["/tmp:mode=1777,size=16m"],
     )
@@ -123,7 +124,6 @@ def _connection(spec: DeploymentSpec) -> dict[str, str]:
     sentinels = ",".join(map(str, parts.sentinels))
     return {
         "REDIS_URL": f"rediss-sentinel://{sentinels}/{parts.master_name}/0",
-        "REDIS_USERNAME": "sessions",
         "REDIS_SENTINEL_USERNAME": "sessions",
         "REDIS_CA_FILE": f"{KIT}/tls/ca.crt",
         "REDIS_SSL": "true",
@@ -139,14 +139,14 @@ def _session(spec: DeploymentSpec, name: str) -> dict[str, Any]:
         256,
         networks={"data": {"aliases": ["session"]}},
         stop_grace_period="30s",
-        environment={"AUTH_MODE": "session", "SESSION_BACKEND": "redis"}
+        environment={"AUTH_MODE": "session", "SESSION_BACKEND": "redis", "REDIS_USERNAME": "sessions"}
         | _connection(spec)
         | settings
         | {"SESSION_TLS_CERT_FILE": f"{KIT}/tls/node.crt", "SESSION_TLS_KEY_FILE": f"{KIT}/tls/node.key"},
         volumes=[_bind(f"{name}/secrets", SECRETS), _bind(f"{name}/tls", f"{KIT}/tls")],
         tmpfs=["/tmp:mode=1777,size=16m"],
         depends_on={"functions": {"condition": "service_completed_successfully"}},
-        healthcheck=_healthcheck("python3", "-m", "session_core.service.health"),
+        healthcheck=_healthcheck("python3", "-m", "session_core.service", "health"),
     )
 
 
@@ -175,7 +175,6 @@ def _exporter(spec: DeploymentSpec) -> dict[str, Any]:
         EXPORTER_USER,
         64,
         environment={
-            "REDIS_ADDR": "",
             "REDIS_USER": "exporter",
             "REDIS_PASSWORD_FILE": f"{KIT}/passwords.json",
             "REDIS_EXPORTER_TLS_CA_CERT_FILE": f"{KIT}/tls/ca.crt",

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from infra.render.compose import compose_yaml
 from infra.render.entrypoints import script
@@ -15,16 +14,8 @@ from infra.spec import DeploymentSpec
 
 USERS = tuple(REDIS_RULES)
 """ACL users of a deployment, each with one password for the Redis nodes and the Sentinels."""
-ADMIN_TOKEN = "admin-token"
+ADMIN_TOKEN = "admin-token"  # noqa: S105 - a name
 """The session service's own credential, beside the passwords of USERS."""
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """PEM texts of one part."""
-
-    certificate: str
-    private_key: str
 
 
 def plain_files(spec: DeploymentSpec, deployment: str) -> dict[str, str]:
@@ -43,9 +34,12 @@ def plain_files(spec: DeploymentSpec, deployment: str) -> dict[str, str]:
 
 
 def secret_files(
-    spec: DeploymentSpec, passwords: Mapping[str, str], ca: str, certificates: Mapping[str, Certificate]
+    spec: DeploymentSpec, passwords: Mapping[str, str], ca: str, certificates: Mapping[str, tuple[str, str]]
 ) -> dict[str, str]:
-    """Files with secrets, by path; `passwords` by USERS and ADMIN_TOKEN, `certificates` by part, `ca` as PEM."""
+    """Files with secrets, by path.
+
+    `passwords` by USERS and ADMIN_TOKEN, `ca` as PEM, `certificates` by part: PEM of certificate and private key.
+    """
     parts = topology(spec)
     files = {}
     for node in parts.redis:
@@ -64,11 +58,11 @@ def secret_files(
     files["functions/secrets/REDIS_DEPLOY_PASSWORD"] = passwords["deploy"]
     files["functions/secrets/REDIS_SENTINEL_PASSWORD"] = passwords["sessions"]
     files["functions/tls/ca.crt"] = ca
-    files["exporter/passwords.json"] = json.dumps({
-        f"rediss://exporter@{node}": passwords["exporter"] for node in (*parts.redis, *parts.sentinels)
-    })
+    files["exporter/passwords.json"] = json.dumps(
+        {f"rediss://exporter@{node}": passwords["exporter"] for node in (*parts.redis, *parts.sentinels)}
+    )
     for name in parts.certified:
         files[f"{name}/tls/ca.crt"] = ca
-        files[f"{name}/tls/node.crt"] = certificates[name].certificate
-        files[f"{name}/tls/node.key"] = certificates[name].private_key
+        files[f"{name}/tls/node.crt"] = certificates[name][0]
+        files[f"{name}/tls/node.key"] = certificates[name][1]
     return files

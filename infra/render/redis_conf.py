@@ -23,30 +23,34 @@ def tls_conf(port: int) -> list[str]:
 
 def redis_conf(redis: RedisSpec, node: Node) -> str:
     """The part without secrets of `node`'s redis.conf; the entrypoint adds the role."""
-    return _text([
-        *tls_conf(node.port),
-        "aclfile /run/redis/users.acl",
-        "dir /data",
-        "tcp-keepalive 60",
-        # Sessions live in pooled connections: an idle one must not be cut.
-        "timeout 0",
-        f"maxmemory {redis.maxmemory}",
-        f"maxmemory-policy {redis.maxmemory_policy}",
-        "save " + (redis.save or '""'),
-        "appendonly yes",
-        f"appendfsync {redis.appendfsync}",
-        f"replica-announce-ip {node.name}",
-        f"replica-announce-port {node.port}",
-        f"min-replicas-to-write {redis.min_replicas_to_write}",
-        f"min-replicas-max-lag {redis.min_replicas_max_lag}",
-        # The default of 5 s would be added to the recovery whenever a replica needs a full sync after a failover.
-        "repl-diskless-sync-delay 0",
-        # Replicas that were away for a short while catch up from here instead of copying everything.
-        "repl-backlog-size 16mb",
-        # On SIGTERM the primary waits this long (s) for its replicas to have everything.
-        "shutdown-timeout 10",
-        "acllog-max-len 128",
-    ])
+    return _text(
+        [
+            *tls_conf(node.port),
+            "aclfile /run/redis/users.acl",
+            "dir /data",
+            "tcp-keepalive 60",
+            # Sessions live in pooled connections: an idle one must not be cut.
+            "timeout 0",
+            f"maxmemory {redis.maxmemory}",
+            f"maxmemory-policy {redis.maxmemory_policy}",
+            "save " + (redis.save or '""'),
+            "appendonly yes",
+            f"appendfsync {redis.appendfsync}",
+            f"replica-announce-ip {node.name}",
+            f"replica-announce-port {node.port}",
+            f"min-replicas-to-write {redis.min_replicas_to_write}",
+            f"min-replicas-max-lag {redis.min_replicas_max_lag}",
+            # The default of 5 s would be added to the recovery whenever a replica needs a full sync after a failover.
+            "repl-diskless-sync-delay 0",
+            # Replicas that were away for a short while catch up from here instead of copying everything.
+            "repl-backlog-size 16mb",
+            # On SIGTERM the primary waits this long (s) for its replicas to have everything.
+            "shutdown-timeout 10",
+            "acllog-max-len 128",
+            # A session stays one compact block; by default a value over 64 bytes makes it a hash table.
+            "hash-max-listpack-value 1024",
+        ]
+    )
 
 
 def redis_auth_conf(replication_password: str) -> str:

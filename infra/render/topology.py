@@ -38,7 +38,11 @@ class Topology:
     def certified(self) -> dict[str, list[str]]:
         """Parts that own a certificate, with the names they are reached by."""
         own = {node.name: [node.name] for node in (*self.redis, *self.sentinels)}
-        return own | {name: [name, "session"] for name in self.services} | {"gateway": ["gateway"], "exporter": ["exporter"]}
+        return (
+            own
+            | {name: [name, "session"] for name in self.services}
+            | {"gateway": ["gateway"], "exporter": ["exporter"]}
+        )
 
 
 def topology(spec: DeploymentSpec) -> Topology:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 
-from session_core.acl import APP_RULE, DEPLOY_RULE
+from session_core.acl import APP_RULE, DEPLOY_RULE, SENTINEL_RULE
 
 CONNECTION = "+auth +hello +ping +client|setname +client|setinfo +client|getname +client|id"
 
@@ -18,23 +18,23 @@ REDIS_RULES: Mapping[str, str] = {
     ),
     # No CONFIG GET: it would show `masterauth`.
     "exporter": f"resetchannels -@all {CONNECTION} +info +slowlog|len +slowlog|get +latency|latest +latency|histogram",
-    "node": "resetchannels -@all +ping +info +role",
+    # Health checks, the entrypoints' questions, and the handover before a planned stop of the primary.
+    "node": "resetchannels -@all +ping +info +client|pause +client|unpause",
     "admin": "~* &* +@all",
 }
 """Users of the Redis nodes and their rules."""
 
 SENTINEL_RULES: Mapping[str, str] = {
     # Sentinel to Sentinel (redis.io: Sentinel, "Sentinel Access Control List authentication"; redis#9772, redis#13192).
-    "sentinel": "resetchannels &* -@all +auth +ping +hello +info +publish +subscribe +client|setname +sentinel|is-master-down-by-addr",
-    "sessions": (
-        f"resetchannels -@all {CONNECTION} +role +command +sentinel|get-master-addr-by-name +sentinel|master +sentinel|masters"
-        " +sentinel|replicas +sentinel|slaves +sentinel|sentinels +sentinel|myid"
+    "sentinel": (
+        "resetchannels &* -@all +auth +ping +hello +info +publish +subscribe +client|setname"
+        " +sentinel|is-master-down-by-addr"
     ),
+    "sessions": SENTINEL_RULE,
     "exporter": (
         f"resetchannels -@all {CONNECTION} +info +sentinel|masters +sentinel|master +sentinel|replicas +sentinel|slaves"
         " +sentinel|sentinels +sentinel|ckquorum"
     ),
-    # Health checks, the entrypoints' questions, and the handover before a planned stop of the primary.
     "node": (
         "resetchannels -@all +ping +info +sentinel|get-master-addr-by-name +sentinel|masters +sentinel|replicas"
         " +sentinel|sentinels +sentinel|ckquorum +sentinel|failover"
@@ -46,5 +46,7 @@ SENTINEL_RULES: Mapping[str, str] = {
 
 def users_acl(rules: Mapping[str, str], passwords: Mapping[str, str]) -> str:
     """The ACL file with `rules`; `passwords` by user name."""
-    lines = [f"user {user} on #{hashlib.sha256(passwords[user].encode()).hexdigest()} {rule}" for user, rule in rules.items()]
+    lines = [
+        f"user {user} on #{hashlib.sha256(passwords[user].encode()).hexdigest()} {rule}" for user, rule in rules.items()
+    ]
     return "\n".join(["user default off resetchannels -@all", *lines]) + "\n"

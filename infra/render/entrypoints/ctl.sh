@@ -1,11 +1,65 @@
-# What a health check or an operator asks of the node in this container, as the ACL user `node`.
+# What a health check, a planned stop or an operator asks of the node in this container, as the ACL user `node`.
 #   ctl.sh ping               exit 0 if this node answers
 #   ctl.sh info [SECTION]     INFO of this node
 #   ctl.sh sentinel WORDS...  a SENTINEL command, to this Sentinel
+#   ctl.sh handover           if this node is primary, makes another one primary without losing a write: "done" or "failed"
+PORT=
 for node in $NODES $SENTINELS; do [ "$(host_of "$node")" = "$NODE" ] && PORT=$(port_of "$node"); done
+PAUSE_MS=15000   # longer than a planned failover takes: no write is accepted by two primaries
+HANDOVER_S=12
+
+info_field() { cli 127.0.0.1 "$PORT" INFO replication | awk -F: -v f="$1" '$1 == f { print $2 }'; }
+
+# in_step: true once a replica has everything that this node has written.
+in_step() {
+  cli 127.0.0.1 "$PORT" INFO replication | awk -F'[:,=]' '
+    /^slave[0-9]+:/ { for (i = 1; i < NF; i++) if ($i == "offset" && $(i + 1) > best) best = $(i + 1) }
+    $1 == "master_repl_offset" { own = $2 }
+    END { exit !(own > 0 && best >= own) }'
+}
+
+# named_elsewhere: true once a majority of the Sentinels names another node.
+named_elsewhere() {
+  set --
+  for sentinel in $SENTINELS; do set -- "$@" "$(named_by "$sentinel")"; done
+  # shellcheck disable=SC2086
+  named=$(agreed "$(majority_of $SENTINELS)" "$@")
+  [ -n "$named" ] && [ "$(host_of "$named")" != "$NODE" ]
+}
+
+# until_true SECONDS COMMAND: whether it became true in that time.
+until_true() {
+  until_end=$(($(date +%s) + $1))
+  until "$2"; do
+    [ "$(date +%s)" -lt "$until_end" ] || return 1
+    sleep 0.2
+  done
+}
+
+# start_failover: asks for exactly one failover; the next Sentinel only where one cannot be reached.
+start_failover() {
+  for sentinel in $SENTINELS; do
+    answer=$(cli "$(host_of "$sentinel")" "$(port_of "$sentinel")" SENTINEL FAILOVER "$MASTER_NAME")
+    case $answer in
+      OK | *INPROG*) return 0 ;;
+      ?*) log "$sentinel: $answer"; return 1 ;;
+    esac
+  done
+  return 1
+}
+
+handover() {
+  [ "$(info_field role)" = master ] || { echo done; return; }
+  cli 127.0.0.1 "$PORT" CLIENT PAUSE "$PAUSE_MS" WRITE >/dev/null
+  if until_true 5 in_step && start_failover && until_true "$HANDOVER_S" named_elsewhere; then echo done; return; fi
+  cli 127.0.0.1 "$PORT" CLIENT UNPAUSE >/dev/null
+  echo failed
+}
+
 case ${1:-} in
   ping) [ "$(cli 127.0.0.1 "$PORT" PING)" = PONG ] ;;
   info) cli 127.0.0.1 "$PORT" INFO "${2:-default}" ;;
   sentinel) shift; cli 127.0.0.1 "$PORT" SENTINEL "$@" ;;
-  *) echo "usage: ctl.sh ping | info [SECTION] | sentinel WORDS..." >&2; exit 64 ;;
+  handover) handover ;;
+  *) echo "usage: ctl.sh ping | info [SECTION] | sentinel WORDS... | handover" >&2; exit 64 ;;
 esac

@@ -161,6 +161,14 @@ become_eligible() {
   done
 }
 
+# Redis and Valkey do not read each other's newer files: data stays with the engine that wrote it.
+check_engine() {
+  engine=$(basename "$(program server)" | cut -d- -f1)
+  if [ ! -e "$DATA/kit-engine" ]; then echo "$engine" >"$DATA/kit-engine"; return; fi
+  writer=$(cat "$DATA/kit-engine")
+  [ "$writer" = "$engine" ] || { log "fatal: this is $engine, but the data was written by $writer"; exit 65; }
+}
+
 prepare() { # prepare EXTRA_CONF_LINES: redis.conf is made anew at each start, so no CONFIG REWRITE outlives a new rendering
   mkdir -p "$RUN"
   { cat "$KIT/users.acl"; local_user '+config|set'; } >"$RUN/users.acl"
@@ -168,6 +176,7 @@ prepare() { # prepare EXTRA_CONF_LINES: redis.conf is made anew at each start, s
 }
 
 main() {
+  check_engine
   rm -rf "$RUN/room"
   open_waiting_room
   WAITED=0

@@ -1,0 +1,126 @@
+"""Docker compose on this host: 3 Redis, 3 Sentinels, the session service behind a gateway, ports on 127.0.0.1."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from infra.components.certificates import Certificates
+from infra.components.credentials import Credentials
+from infra.outputs import SCHEMA_VERSION
+from infra.render.project import ADMIN_TOKEN, USERS, plain_files, secret_files
+from infra.render.topology import topology
+from infra.spec import DeploymentSpec, published_ports
+from infra.targets.compose.provider import ComposeProvider
+
+FEATURES = (
+    *("sentinel", "tls", "acl", "aof", "rdb", "wait", "waitaof", "min_replicas"),
+    *("kill", "pause", "partition", "restart", "admin_config"),
+)
+
+
+class ComposeProject(Resource, module="compose", name="ComposeProject"):
+    """The running project."""
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+        """`props` as ComposeProvider takes them."""
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["secretFiles"])
+        computed = {"imageIds": None, "containers": None}
+        super().__init__(ComposeProvider(), name, {**props, **computed}, pulumi.ResourceOptions.merge(opts, secret))
+
+
+class ComposeDeployment(pulumi.ComponentResource):
+    """A deployment on this host."""
+
+    outputs: Mapping[str, Any]
+    """As infra.outputs describes them."""
+
+    def __init__(self, name: str, spec: DeploymentSpec, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Deploy `spec` as the compose project of `name`."""
+        super().__init__("redis-session-kit:compose:ComposeDeployment", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        parts = topology(spec)
+        certificates = Certificates(f"{name}-tls", parts.certified, child)
+        credentials = Credentials(f"{name}-users", [*USERS, ADMIN_TOKEN], child)
+        rendered = pulumi.Output.all(
+            passwords=dict(credentials.passwords),
+            ca=certificates.ca_pem,
+            certificates={node: [each.cert_pem, each.key_pem] for node, each in certificates.nodes.items()},
+        ).apply(lambda known: secret_files(spec, known["passwords"], known["ca"], known["certificates"]))
+        self.project = ComposeProject(
+            f"{name}-project",
+            {
+                "deployment": name,
+                "files": plain_files(spec, name),
+                "secretFiles": pulumi.Output.secret(rendered),
+                "images": _images(spec),
+                "ports": _ports(spec),
+                "parts": {
+                    "redis": [str(node) for node in parts.redis],
+                    "sentinels": [str(node) for node in parts.sentinels],
+                    "services": list(parts.services),
+                    "others": ["gateway", "exporter"],
+                    "master_name": parts.master_name,
+                },
+                "deleteData": spec.target.delete_data,
+            },
+            child,
+        )
+        self.outputs = _outputs(name, spec, certificates, credentials)
+        self.register_outputs(dict(self.outputs))
+
+
+def _images(spec: DeploymentSpec) -> dict[str, str]:
+    return {
+        "redisImage": spec.redis.image,
+        "serviceImage": spec.service.image,
+        "gatewayImage": spec.gateway.image,
+        "exporterImage": spec.exporter.image,
+    }
+
+
+def _ports(spec: DeploymentSpec) -> dict[str, int]:
+    """Published ports by the key that sets them and the part they are of."""
+    keys = {"redis": "compose.redisPort", "sentinel": "compose.sentinelPort", "gateway": "compose.httpsPort"}
+    if not spec.target.publish:
+        return {}
+    return {f"{keys[part.partition('-')[0]]} {part}": port for part, port in published_ports(spec).items()}
+
+
+def _outputs(name: str, spec: DeploymentSpec, certificates: Certificates, credentials: Credentials) -> dict[str, Any]:
+    parts, passwords = topology(spec), credentials.passwords
+    durability = {
+        "append_only": spec.redis.appendfsync,
+        "snapshots": spec.redis.save,
+        "replicas": spec.redis.nodes - 1,
+        "min_replicas_to_write": spec.redis.min_replicas_to_write,
+        "wait_replicas": spec.session.wait_replicas,
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "target": "compose",
+        "location": {"compose_project": f"redis-session-kit-{name}"},
+        "url": f"https://localhost:{spec.target.https_port}",
+        "ca_pem": certificates.ca_pem,
+        "redis_nodes": [str(node) for node in parts.redis],
+        "sentinels": [str(node) for node in parts.sentinels],
+        "master_name": parts.master_name,
+        "address_map": "*=127.0.0.1" if spec.target.publish else "",
+        "features": list(FEATURES),
+        "durability_requested": durability,
+        "durability_delivered": durability,
+        "users": {
+            "sessions": "sessions",
+            "sentinel": "sessions",
+            "exporter": "exporter",
+            "deploy": "deploy",
+            "admin": "admin",
+        },
+        "sessions_password": passwords["sessions"],
+        "sentinel_password": passwords["sessions"],
+        "exporter_password": passwords["exporter"],
+        "deploy_password": passwords["deploy"],
+        "admin_password": passwords["admin"],
+        "admin_token": passwords[ADMIN_TOKEN],
+    }

@@ -1,0 +1,119 @@
+"""What must hold before anything is touched: an engine, images, free ports, and an engine that can read the data."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from infra.targets.compose.engine import EngineError, docker, image_id
+from infra.targets.compose.wanted import Wanted
+
+OLDEST_COMPOSE = 2
+NOT_PULLED = "not pulled yet"
+LOOPBACK = "127.0.0.1"
+MANIFEST_TIMEOUT = 30
+"""Seconds for a registry's answer whether it has an image."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why nothing can be done: `key` of the configuration, or nothing, and a text with the remedy."""
+
+    key: str
+    reason: str
+
+
+def refusals(wanted: Wanted, running_ids: Mapping[str, str]) -> Iterator[Refusal]:
+    """Everything that stands in the way; `running_ids` are the images of the deployment as it was made, if any."""
+    try:
+        docker("info", "--format", "{{.ServerVersion}}", timeout=20)
+        version = docker("compose", "version", "--short").strip().lstrip("v")
+    except EngineError as error:
+        yield Refusal("", f"Docker does not answer ({error}). Start it (make tools, or Docker Desktop) and try again.")
+        return
+    if int(version.partition(".")[0]) < OLDEST_COMPOSE:
+        yield Refusal("", f"docker compose is {version}, but version 2 or newer is needed. Install it: make tools")
+        return
+    yield from _missing_images(wanted)
+    yield from _taken_ports(wanted)
+    if image_id(wanted.images["redisImage"]) not in {None, running_ids.get("redisImage")}:
+        yield from _other_engine(wanted)
+
+
+def image_ids(images: Mapping[str, str]) -> dict[str, str]:
+    """Id of each image by its configuration key: a rebuilt image of the same name is a change."""
+    return {key: image_id(image) or NOT_PULLED for key, image in images.items()}
+
+
+def _missing_images(wanted: Wanted) -> Iterator[Refusal]:
+    for key, image in wanted.images.items():
+        if image_id(image):
+            continue
+        try:
+            docker("manifest", "inspect", image, timeout=MANIFEST_TIMEOUT)
+        except EngineError as error:
+            reason = str(error).splitlines()[-1]
+            yield Refusal(
+                key,
+                f"{key}: {image} in {wanted.stack_file} is not on this host and cannot be pulled ({reason}). "
+                f"Make it available (make images), or choose another: pulumi config set {key} IMAGE",
+            )
+
+
+def _taken_ports(wanted: Wanted) -> Iterator[Refusal]:
+    for name, port in wanted.ports.items():
+        if _free(port):
+            continue
+        owners = docker("ps", "--filter", f"publish={port}", "--format", "{{.Names}}").split()
+        if any(owner.startswith(f"{wanted.project.name}-") for owner in owners):
+            continue
+        key, _, part = name.partition(" ")
+        owner = f"container {owners[0]}" if owners else "another process"
+        yield Refusal(
+            key,
+            f"{key}: port {port} of {part} in {wanted.stack_file} is in use by {owner} on {LOOPBACK}. "
+            f"Stop that, or choose another port: pulumi config set --path {key} PORT",
+        )
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _other_engine(wanted: Wanted) -> Iterator[Refusal]:
+    """Redis and Valkey do not read each other's newer files: data stays with the engine that wrote it."""
+    image = wanted.images["redisImage"]
+    volumes = [volume for volume in wanted.project.volumes() if "_redis-" in volume]
+    if not volumes:
+        return
+    mounts = [word for volume in volumes for word in ("--volume", f"{volume}:/held/{volume}:ro")]
+    script = (
+        "cat /held/*/kit-engine 2>/dev/null | sort -u | head -n 1; command -v redis-server valkey-server | head -n 1"
+    )
+    words = [
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--user",
+        "999:999",
+        *mounts,
+        "--entrypoint",
+        "sh",
+        image,
+        "-c",
+        script,
+    ]
+    lines = docker(*words).split()
+    if len(lines) > 1 and lines[0] not in lines[1]:
+        offered = lines[1].rpartition("/")[2].removesuffix("-server")
+        yield Refusal(
+            "redisImage",
+            f"redisImage: {image} in {wanted.stack_file} is {offered}, but the data of this stack is of {lines[0]}. "
+            f"Choose an image of {lines[0]}, or use a fresh stack and let the sessions move there.",
+        )

@@ -1,0 +1,134 @@
+"""The compose project as one resource of the engine: real check, diff, read, update and delete, no plugin to download.
+
+Its inputs say how things are to be, its state how they were made. `containers` is an input that is always `running`;
+`read` puts what it sees there, so that a refresh shows a stopped or altered container and the next `up` mends it.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from infra.targets.compose import files
+from infra.targets.compose.engine import EngineError
+from infra.targets.compose.observed import RUNNING, states
+from infra.targets.compose.preflight import image_ids, refusals
+from infra.targets.compose.rollout import RolloutError, restart, roll, start
+from infra.targets.compose.wanted import Props, Wanted
+
+COMPARED = ("files", "secretFiles", "imageIds", "containers", "deleteData")
+"""Properties that make an update when they change."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_one_sentence(method: Callable[P, R]) -> Callable[P, R]:
+    """Show the user an expected failure without our stack: the engine prints what Python makes of an exception."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except (RolloutError, EngineError):
+            sys.tracebacklimit = 0
+            raise
+
+    return call
+
+
+class ComposeProvider(ResourceProvider):
+    """Moves rendered text into a compose project."""
+
+    serialize_as_secret_always = False  # a class name is no secret
+
+    def check(self, olds: Props, news: Props) -> CheckResult:
+        """Refuse, in a preview already, what cannot work; find out which images would run."""
+        wanted = Wanted.of(news)
+        failures = [
+            CheckFailure(refusal.key, refusal.reason) for refusal in refusals(wanted, olds.get("imageIds") or {})
+        ]
+        ids = {} if failures else image_ids(wanted.images)
+        containers = dict.fromkeys(wanted.parts.all_names, RUNNING)
+        return CheckResult({**news, "imageIds": ids, "containers": containers}, failures)
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        """Compare with what was made, or seen by the last refresh; another deployment is another project."""
+        replaced = ["deployment"] if olds.get("deployment") != news.get("deployment") else []
+        changed = any(olds.get(name) != news.get(name) for name in COMPARED)
+        return DiffResult(changes=changed or bool(replaced), replaces=replaced, delete_before_replace=True)
+
+    @in_one_sentence
+    def create(self, props: Props) -> CreateResult:
+        """Write the files and start everything; also what a broken `up` has left half-made."""
+        wanted = Wanted.of(props)
+        files.write(wanted.project.directory, wanted.files)
+        start(wanted.project, wanted.parts, _say)
+        return CreateResult(wanted.project.name, _outs(props))
+
+    @in_one_sentence
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """See what runs."""
+        wanted = Wanted.of(props)
+        seen = _own(props) | {"containers": states(wanted)}
+        return ReadResult(id_, dict(seen), dict(seen))
+
+    @in_one_sentence
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        """Bring the deployment to its new files, node by node; back to the old ones if that does not work."""
+        before, wanted = Wanted.of(olds), Wanted.of(news)
+        try:
+            if wanted.parts.same_nodes(before.parts):
+                _bring_to(wanted)
+            else:
+                restart(before.project, lambda: files.write(wanted.project.directory, wanted.files), wanted.parts, _say)
+        except (RolloutError, EngineError) as error:
+            _go_back(before, error)
+        return UpdateResult(_outs(news))
+
+    @in_one_sentence
+    def delete(self, _id: str, props: Props) -> None:
+        """Stop and remove everything; the volumes with the sessions only where `deleteData` says so."""
+        wanted = Wanted.of(props)
+        files.write(wanted.project.directory, wanted.files)
+        data = ["--volumes"] if wanted.delete_data else []
+        wanted.project.compose("down", "--remove-orphans", "--timeout", "30", *data)
+        files.remove(wanted.project.directory)
+
+
+def _bring_to(wanted: Wanted) -> None:
+    files.write(wanted.project.directory, wanted.files)
+    roll(wanted.project, wanted.parts, states(wanted), _say)
+
+
+def _go_back(before: Wanted, error: Exception) -> None:
+    _say(f"{error}\nputting the previous files back")
+    try:
+        _bring_to(before)
+    except (RolloutError, EngineError) as second:
+        message = f"{error}\nPutting the previous files back failed as well: {second}\nCorrect it, then run up again."
+    else:
+        message = f"{error}\nThe previous files are back in place, and what ran before runs again."
+    raise RolloutError(message) from error
+
+
+def _outs(props: Props) -> Props:
+    return _own(props) | {"imageIds": image_ids(props["images"])}
+
+
+def _own(props: Props) -> Props:
+    return {name: value for name, value in props.items() if name != "__provider"}
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - the engine shows what a provider prints

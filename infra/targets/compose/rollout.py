@@ -1,0 +1,187 @@
+"""Brings a deployment to its rendered files, node by node, so that no session is lost under a running writer."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from infra.targets.compose.engine import Project, docker
+from infra.targets.compose.observed import DOWN, PAUSED, RUNNING
+from infra.targets.compose.wanted import Parts
+
+POLL = 0.5
+"""Seconds between two looks."""
+SETTLE_TIMEOUT = 120
+"""Seconds for replication and the Sentinels to agree after a node was replaced."""
+HEALTH_TIMEOUT = 120
+"""Seconds for an instance of the service to become healthy."""
+START_TIMEOUT = 180
+"""Seconds for compose to start containers, the loading of the functions included."""
+
+FUNCTIONS = "functions"
+"""The service that loads the function library and ends."""
+
+Say = Callable[[str], None]
+
+
+class RolloutError(RuntimeError):
+    """A step did not come to its end; the message says which, what was seen last and where to look."""
+
+
+def start(project: Project, parts: Parts, say: Say) -> None:
+    """Start everything at once: a new deployment, or one that was stopped."""
+    say("starting Redis and Sentinel")
+    project.compose("up", "--detach", *parts.redis_names, *parts.sentinel_names, timeout=START_TIMEOUT)
+    say(f"{settle(project, parts)} is primary")
+    load_functions(project, say)
+    say("starting the session service")
+    project.compose("up", "--detach", "--remove-orphans", timeout=START_TIMEOUT)
+    for service in parts.services:
+        wait_healthy(project, service)
+
+
+def restart(project: Project, write_files: Callable[[], None], parts: Parts, say: Say) -> None:
+    """Stop everything, then start it from other files: where the nodes no longer know each other by the same names."""
+    say("stopping everything: the nodes get other addresses, which cannot be done one by one")
+    project.compose("down", "--remove-orphans", "--timeout", "30")
+    write_files()
+    start(project, parts, say)
+
+
+def roll(project: Project, parts: Parts, states: Mapping[str, str], say: Say) -> None:
+    """Replace what is not `running` as rendered: Sentinels, replicas, the primary after a handover, the service."""
+    changed = [name for name, state in states.items() if state != RUNNING]
+    nodes = [*parts.sentinel_names, *parts.redis_names]
+    if paused := [name for name, state in states.items() if state == PAUSED]:
+        project.compose("unpause", *paused)
+    if down := [name for name in nodes if states[name] in DOWN]:
+        say(f"starting {', '.join(down)}")
+        project.compose("up", "--detach", "--no-deps", *down, timeout=START_TIMEOUT)
+    for sentinel in [name for name in parts.sentinel_names if name in changed]:
+        replace(project, sentinel, say)
+        settle(project, parts)
+    waiting = [name for name in parts.redis_names if name in changed]
+    while waiting:
+        primary = settle(project, parts)
+        node = next((name for name in waiting if name != primary), primary)
+        if node == primary:
+            hand_over(project, parts, primary, say)
+        replace(project, node, say)
+        waiting.remove(node)
+    settle(project, parts)
+    load_functions(project, say)
+    for service in [name for name in parts.services if name in changed]:
+        replace(project, service, say)
+        wait_healthy(project, service)
+    project.compose("up", "--detach", "--remove-orphans", timeout=START_TIMEOUT)
+
+
+def load_functions(project: Project, say: Say) -> None:
+    """Let the deploy user load the function library, which does nothing if it is there.
+
+    Raises:
+        RolloutError: it could not be loaded.
+
+    """
+    say("loading the function library")
+    project.compose("up", "--detach", "--no-deps", FUNCTIONS, timeout=START_TIMEOUT)
+    container = project.container(FUNCTIONS)
+    if docker("wait", container, timeout=START_TIMEOUT).strip() != "0":
+        reason = docker("logs", "--tail", "3", container, both=True).strip()
+        raise RolloutError(f"the function library could not be loaded: {reason}")
+
+
+def replace(project: Project, service: str, say: Say) -> None:
+    """Make the container of one service anew, if it is not as rendered, and see that it runs."""
+    say(f"replacing {service}")
+    project.compose("up", "--detach", "--no-deps", service, timeout=START_TIMEOUT)
+
+
+def hand_over(project: Project, parts: Parts, primary: str, say: Say) -> None:
+    """Make another node primary without losing a write (see ctl.sh).
+
+    Raises:
+        RolloutError: the Sentinels did not do it.
+
+    """
+    say(f"handing over from {primary}")
+    for _ in range(3):
+        if project.ctl(primary, "handover").strip() == "done":
+            return
+        settle(project, parts)
+    raise RolloutError(f"no other node took over from {primary}; see: docker logs {project.container(primary)}")
+
+
+def settle(project: Project, parts: Parts) -> str:
+    """Wait until one primary has all replicas in step and every Sentinel knows them; the primary's name.
+
+    Raises:
+        RolloutError: not in SETTLE_TIMEOUT.
+
+    """
+    seen = ""
+    deadline = time.monotonic() + SETTLE_TIMEOUT
+    while time.monotonic() < deadline:
+        primary, seen = look(project, parts)
+        if not seen:
+            return primary
+        time.sleep(POLL)
+    logs = f"docker logs {project.container(parts.redis_names[0])}"
+    raise RolloutError(f"Redis did not settle in {SETTLE_TIMEOUT} s: {seen}; see: {logs}")
+
+
+def look(project: Project, parts: Parts) -> tuple[str, str]:
+    """The primary as the Sentinels name it, and what is not settled yet (nothing if all is)."""
+    named = {
+        name: project.ctl(name, "sentinel", "get-master-addr-by-name", parts.master_name).split()
+        for name in parts.sentinel_names
+    }
+    primary = next((answer[0] for answer in named.values() if answer), "")
+    if any(answer[:1] != [primary] for answer in named.values()):
+        words = [f"{name} names {answer[0] if answer else 'nobody'}" for name, answer in named.items()]
+        return "", ", ".join(words)
+    replicas = [name for name in parts.redis_names if name != primary]
+    leading = _fields(project.ctl(primary, "info", "replication"))
+    if leading.get("role") != "master" or leading.get("connected_slaves") != str(len(replicas)):
+        return "", f"{primary} is {leading.get('role', 'silent')} with {leading.get('connected_slaves', 'no')} replicas"
+    for name in replicas:
+        following = _fields(project.ctl(name, "info", "replication"))
+        if following.get("master_link_status") != "up" or following.get("slave_priority") != "100":
+            return "", f"{name} is not in step with {primary}"
+        if int(following["slave_repl_offset"]) < int(leading["master_repl_offset"]):
+            return "", f"{name} lags behind {primary}"
+    for name in parts.sentinel_names:
+        if problem := _sentinel_problem(project, parts, name, len(replicas)):
+            return "", problem
+    return primary, ""
+
+
+def _sentinel_problem(project: Project, parts: Parts, name: str, replicas: int) -> str:
+    if f"OK {len(parts.sentinels)} usable" not in project.ctl(name, "sentinel", "ckquorum", parts.master_name):
+        return f"{name} does not reach every Sentinel yet"
+    words = project.ctl(name, "sentinel", "replicas", parts.master_name).splitlines()
+    eligible = sum(
+        1 for key, value in zip(words[::2], words[1::2], strict=False) if (key, value) == ("slave-priority", "100")
+    )
+    return "" if eligible >= replicas else f"{name} does not know {replicas} eligible replicas yet"
+
+
+def _fields(info: str) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+
+
+def wait_healthy(project: Project, service: str) -> None:
+    """Wait until a service's health check passes.
+
+    Raises:
+        RolloutError: not in HEALTH_TIMEOUT.
+
+    """
+    state = ""
+    deadline = time.monotonic() + HEALTH_TIMEOUT
+    while time.monotonic() < deadline:
+        found = project.inspect().get(service, {}).get("State", {})
+        state = found.get("Health", {}).get("Status", found.get("Status", "missing"))
+        if state == "healthy":
+            return
+        time.sleep(POLL)
+    message = f"{service} is {state} after {HEALTH_TIMEOUT} s; see: docker logs {project.container(service)}"
+    raise RolloutError(message)
