@@ -3,18 +3,15 @@
 import base64
 import gzip
 import json
-import os
-import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = """\
 import pulumi
 from infra.components.certificates import Certificates
@@ -35,26 +32,17 @@ KEYS_AND_PASSWORDS = 3 + 2
 class Stack:
     """A stack of its own project and backend, driven by the real Pulumi."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pulumi: Callable[..., subprocess.CompletedProcess[str]]) -> None:
         """Make the project of PROGRAM and its stack in `folder`."""
-        self.folder, self.state = folder, folder / "state"
-        self.state.mkdir()
+        self.folder, self.pulumi = folder, pulumi
         (folder / "__main__.py").write_text(PROGRAM)
         runtime = {"name": "python", "options": {"virtualenv": sys.prefix}}
         (folder / "Pulumi.yaml").write_text(json.dumps({"name": "components", "runtime": runtime}))
-        self.environment = os.environ | {
-            "PULUMI_BACKEND_URL": f"file://{self.state}",
-            "PULUMI_CONFIG_PASSPHRASE": secrets.token_hex(),
-        }
         self.run("stack", "init", "test")
 
     def run(self, *arguments: str) -> str:
-        """Run Pulumi, as found by ci/env.sh, and return its output; fail the test when it fails."""
-        script = f'. "{ROOT}/ci/env.sh" && exec pulumi "$@" --non-interactive'
-        command = ["bash", "-c", script, "pulumi", *arguments]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
-        )
+        """Run Pulumi and return its output; fail the test when it fails."""
+        done = self.pulumi(*arguments)
         assert done.returncode == 0, f"pulumi {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -82,8 +70,12 @@ class Stack:
 
 
 @pytest.fixture(name="stack", scope="module")
-def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("components"))
+def _stack(
+    tmp_path_factory: pytest.TempPathFactory,
+    pulumi_in: Callable[[Path], Callable[..., subprocess.CompletedProcess[str]]],
+) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("components")
+    stack = Stack(folder, pulumi_in(folder))
     stack.run("up", "--yes", "--skip-preview")
     yield stack
     stack.run("destroy", "--yes", "--skip-preview")
