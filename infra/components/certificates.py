@@ -2,7 +2,8 @@
 
 Made by dynamic providers, so that nothing has to be downloaded. The day on which a certificate ends is an *input*,
 chosen in `check`: less than 30 days before it, a preview shows a new `not_after`, and `up` renews. The providers are
-classes of this module, pickled by name: their code is never part of the state.
+classes of this module, pickled by name: their code is never part of the state, but under another name they could not
+be found by a stack that already exists.
 """
 
 from collections.abc import Mapping, Sequence
