@@ -86,9 +86,7 @@ def parse_url(url: str) -> Target:
         raise _bad("names several hosts: only the redis-sentinel:// forms do")
     else:
         master = ""
-    return Target(
-        addresses, tls=tls, master=master, db=_database(path), username=username, password=password
-    )
+    return Target(addresses, tls=tls, master=master, db=_database(path), username=username, password=password)
 
 
 @dataclass(frozen=True, slots=True)

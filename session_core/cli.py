@@ -60,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     rules = command("acl", _acl, "print the ACL rule of the application's user, as for ACL SETUSER")
     which = rules.add_mutually_exclusive_group()
     which.add_argument("--deploy", dest="rule", action="store_const", const=acl.DEPLOY_RULE, help="of the deploy user")
-    which.add_argument("--sentinel", dest="rule", action="store_const", const=acl.SENTINEL_RULE, help="on the Sentinels")
+    which.add_argument(
+        "--sentinel", dest="rule", action="store_const", const=acl.SENTINEL_RULE, help="on the Sentinels"
+    )
     rules.set_defaults(rule=acl.APP_RULE)
     command("doctor", _doctor, "connect and say what is wrong")
     return parser

@@ -45,7 +45,16 @@ _AGAIN: Final = (
     OSError,
     TimeoutError,
 )
-_AGAIN_CODES: Final = ("NOREPLICAS", "UNBLOCKED", "BUSY", "LOADING", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN")
+_AGAIN_CODES: Final = (
+    "NOREPLICAS",
+    "UNBLOCKED",
+    "BUSY",
+    "LOADING",
+    "READONLY",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+)
 Outcome: TypeAlias = "Reply | ResponseError"
 _LOAD: Final = "load the function library with the deploy user: session-core functions load"
 
@@ -164,7 +173,9 @@ def sort(error: Exception) -> StoreError | None:
     if refused is not None:
         return StoreDenied(f"the certificate of the server was refused: {refused.verify_message}")
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
-        return StoreDenied(f"the server refused us: {error} (REDIS_USERNAME, REDIS_PASSWORD, the rule of `session-core acl`)")
+        return StoreDenied(
+            f"the server refused us: {error} (REDIS_USERNAME, REDIS_PASSWORD, the rule of `session-core acl`)"
+        )
     text = str(error)
     if isinstance(error, OutOfMemoryError) or text.startswith(("OOM", "MISCONF")):
         return StoreFull(f"the server cannot take more data: {text}")

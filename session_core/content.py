@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from session_core import metadata as json_form
 from session_core import sealing
 from session_core.errors import SessionConflict
-from session_core.protocol import Record
+from session_core.records import Record
 from session_core.session import JsonValue, Metadata
 from session_core.settings import Settings
 
@@ -18,6 +18,25 @@ class Content:
     meta: bytes
     sealed: bytes = b""
     wrap: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A record, the session id that it was read with, and the envelope key as wrapped for that id (or empty)."""
+
+    record: Record
+    session_id: str
+    wrap: bytes
+    renamed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of the metadata: entries to set, names to remove, further names to seal."""
+
+    entries: Mapping[str, JsonValue]
+    remove: frozenset[str]
+    secret_names: frozenset[str]
 
 
 class Contents:
@@ -58,37 +77,29 @@ class Contents:
         """Return the envelope key wrapped for another session id; empty if there is none."""
         return sealing.wrap(sealing.unwrap(wrap, session_id), new_session_id) if wrap else b""
 
-    def change(  # noqa: PLR0913 - old, new, and what opens it
-        self,
-        record: Record,
-        changes: Mapping[str, JsonValue],
-        remove: Iterable[str],
-        secret_names: Iterable[str],
-        session_id: str,
-        wrap: bytes,
-        *,
-        renamed: bool,
-    ) -> Content:
+    def change(self, opened: Opened, change: Change) -> Content:
         """Merge changes into the content of a record; the envelope key stays what it is.
 
         Raises:
             InvalidMetadata: the result is not JSON, or too large.
-            SessionConflict: first secret under a name that was rotated away: only the new name could open it.
+            SessionConflict: the name was rotated away, and only the new one can open or seal what is there.
         """
-        key = sealing.unwrap(wrap, session_id) if wrap else b""
+        record = opened.record
+        if record.sealed and not opened.wrap:
+            raise _renamed()
+        key = sealing.unwrap(opened.wrap, opened.session_id) if opened.wrap else b""
         before = json_form.decode(sealing.open_seal(record.sealed, key, record.user)) if record.sealed and key else {}
-        secrets = self._secret_names.union(secret_names, before)
-        after = {**json_form.decode(record.meta), **before, **changes}
-        plain, secret = self._divide({name: after[name] for name in after.keys() - set(remove)}, secrets)
+        after = {**json_form.decode(record.meta), **before, **change.entries}
+        kept = {name: value for name, value in after.items() if name not in change.remove}
+        plain, secret = self._divide(kept, self._secret_names | change.secret_names | before.keys())
         if not secret:
             return Content(plain)
         if key:
             return Content(plain, sealing.seal(secret, key, record.user))
-        if renamed:
-            message = "the session was rotated: use its new id"
-            raise SessionConflict(message)
+        if opened.renamed:
+            raise _renamed()
         key = sealing.new_envelope_key()
-        return Content(plain, sealing.seal(secret, key, record.user), sealing.wrap(key, session_id))
+        return Content(plain, sealing.seal(secret, key, record.user), sealing.wrap(key, opened.session_id))
 
     def _divide(self, metadata: Mapping[str, JsonValue], secret_names: frozenset[str]) -> tuple[bytes, bytes]:
         whole = json_form.encode(metadata, self._limit)
@@ -97,3 +108,7 @@ class Contents:
             return whole, b""
         plain = {name: value for name, value in metadata.items() if name not in secret_names}
         return json_form.encode(plain, self._limit), json_form.encode(secret, self._limit)
+
+
+def _renamed() -> SessionConflict:
+    return SessionConflict("the session was rotated: use its new id")

@@ -33,7 +33,9 @@ async def _load(link: Link) -> str:
         await link.ask(Call(("HSETNX", "session_meta", field, value), _number, writes=True))
     buckets, schema = await link.ask(protocol.layout())
     if (buckets, schema) != (BUCKETS, library.SCHEMA):
-        message = f"session_meta says {buckets} buckets, schema {schema}; this release needs {BUCKETS}, {library.SCHEMA}"
+        message = (
+            f"session_meta says {buckets} buckets, schema {schema}; this release needs {BUCKETS}, {library.SCHEMA}"
+        )
         raise StoreNotReady(message)
     try:
         found = await link.ask(protocol.revision())

@@ -20,12 +20,14 @@ class Finding(NamedTuple):
 
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
-    """Look at the settings, the way to the primary, the function library and the clocks; stop where it goes no further."""
+    """Look at the settings, the way to the primary, the library, the clocks; stop where it goes no further."""
     target = settings.target
     place = target.path or ", ".join(map(str, target.addresses))
     yield Finding(good=True, text=f"settings: {'Sentinels' if target.sentinel else 'Redis'} at {place}")
     if not settings.tls and not target.path:
-        yield Finding(good=False, text="no TLS: passwords and sessions cross the network in clear (rediss://, REDIS_SSL)")
+        yield Finding(
+            good=False, text="no TLS: passwords and sessions cross the network in clear (rediss://, REDIS_SSL)"
+        )
     store = RedisStore(settings)
     try:
         await store.check(seconds=PATIENCE_SECONDS)

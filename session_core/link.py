@@ -12,7 +12,6 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from session_core import protocol
-from session_core.address import Address
 from session_core.connection import Dialler, Login, exchange, sort
 from session_core.errors import StoreUnavailable
 from session_core.protocol import Call, Reply, Word
@@ -52,7 +51,7 @@ class Link:
         self._places = asyncio.Semaphore(settings.redis_max_connections)
         self._idle: list[AbstractConnection] = []
         self._generation = 0
-        self._primary: Address | None = None
+        self._primary: tuple[str, int] | None = None
         self.effort = Effort()
 
     async def ask(self, call: Call[T], *, seconds: float | None = None, once: bool = False) -> T:
@@ -114,10 +113,9 @@ class Link:
         if len(good) == len(replies):
             return good
         error = next(reply for reply in replies if isinstance(reply, ResponseError))
-        if self._sentinels is not None and sort(error) is None:
-            # A primary that was cut off refuses writes (NOREPLICAS) or has become a replica (READONLY).
-            if await self._sentinels.primary() != self._primary:
-                await self.aclose()
+        # A primary that was cut off refuses writes (NOREPLICAS) or has become a replica (READONLY).
+        if self._sentinels and sort(error) is None and await self._sentinels.primary() != self._primary:
+            await self.aclose()
         raise error
 
     @asynccontextmanager
@@ -156,5 +154,3 @@ class Link:
             return await self._dialler.open(target.addresses[0], self._login, db=target.db)
         self._primary = await self._sentinels.primary()
         return await self._dialler.open(self._primary, self._login, db=target.db, greet=greet_primary)
-
-

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import Final, Self
 
 from session_core import protocol
-from session_core.content import Contents
+from session_core.content import Change, Contents, Opened
 from session_core.errors import SessionConflict, SessionLimitReached, StoreError
 from session_core.ids import BUCKETS, Ref, bucket_of, is_handle, new_session_id, ref_of, ref_of_either
 from session_core.metadata import checked_note, checked_ttl, checked_user_id
-from session_core.protocol import ALWAYS, Answer, NewSession, Note, Record, Rotation, Update, UserRevocation
+from session_core.protocol import ALWAYS
+from session_core.records import Answer, NewSession, Note, Record, Rotation, Update, UserRevocation
 from session_core.session import Event, JsonValue, Revocation, Revoked, RevokedAll, Session
 from session_core.settings import Settings
 from session_core.store import Store
@@ -241,9 +242,8 @@ class SessionManager:
             current, answer, wrap = await self._read(ref)
             if answer.record is None or answer.code != "ok":
                 return self._session(session_id, current, answer, wrap) if answer.record else None
-            content = self._contents.change(
-                answer.record, changes, remove, secret_names, session_id, wrap, renamed=current != ref
-            )
+            opened = Opened(answer.record, session_id, wrap, renamed=current != ref)
+            content = self._contents.change(opened, Change(changes, frozenset(remove), frozenset(secret_names)))
             what = Update(current, answer.record.version, _new_version(), content.meta, content.sealed, content.wrap)
             answer, durable = await self._store.update(what)
             if answer.code != "stale":
@@ -330,7 +330,7 @@ class SessionManager:
         await self.aclose()
 
     async def _read(self, ref: Ref) -> tuple[Ref, Answer, bytes]:
-        """Read a session under its current name; also return the envelope key as wrapped for the name that was given."""
+        """Read a session under its current name; also return the envelope key as wrapped for the given name."""
         answer = await self._store.read(ref)
         record = answer.record
         wrap = record.wrap if record is not None else b""

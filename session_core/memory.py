@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from session_core.ids import BUCKETS, Ref, bucket_of
-from session_core.protocol import (
+from session_core.protocol import event_keys
+from session_core.records import (
     Answer,
     Limit,
     NewSession,
@@ -21,7 +22,6 @@ from session_core.protocol import (
     StreamEntry,
     Update,
     UserRevocation,
-    event_keys,
 )
 from session_core.settings import Settings
 
@@ -195,7 +195,6 @@ class MemoryStore:
 
     async def events(self, positions: Mapping[str, str], block_ms: int) -> list[StreamEntry]:
         """See `Store`."""
-
         deadline = asyncio.get_running_loop().time() + block_ms / 1000
         while True:
             new = [entry for entry in self._events if _position(entry.position) > _position(positions[entry.key])]

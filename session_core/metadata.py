@@ -65,7 +65,7 @@ def encode(metadata: Mapping[str, JsonValue], limit: int) -> bytes:
     """Return the metadata as compact JSON, UTF-8.
 
     Raises:
-        InvalidMetadata: not a JSON object, changed by a round trip (tuples, number keys, NaN), or above the limit in bytes.
+        InvalidMetadata: not a JSON object, changed by a round trip (tuples, number keys), or above the limit in bytes.
     """
     if not isinstance(metadata, Mapping):
         message = "metadata must be a mapping of names to JSON values"
@@ -78,7 +78,7 @@ def encode(metadata: Mapping[str, JsonValue], limit: int) -> bytes:
     except (TypeError, ValueError, RecursionError):
         kept = False
     if not kept:
-        message = "metadata must be JSON: text keys; text, finite numbers, true, false, null, lists and objects as values"
+        message = "metadata must be JSON: text as keys; text, finite numbers, booleans, null, lists, objects as values"
         raise InvalidMetadata(message)
     if len(encoded) > limit:
         message = f"metadata is {len(encoded)} bytes of JSON, allowed are {limit} (SESSION_MAX_METADATA_BYTES)"

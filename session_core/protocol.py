@@ -6,14 +6,26 @@ command line) decides about connections, time limits and repeats. Times are mill
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar, cast
 
 from session_core.ids import BUCKETS, Ref, bucket_of
+from session_core.records import (
+    Answer,
+    Burial,
+    Code,
+    Limit,
+    NewSession,
+    Note,
+    Record,
+    Rotation,
+    StreamEntry,
+    Update,
+    UserRevocation,
+)
 
 Word: TypeAlias = bytes | str | int
-Reply: TypeAlias = "bytes | str | int | float | None | list[Reply]"
+Reply: TypeAlias = "bytes | str | int | float | list[Reply] | None"
 T = TypeVar("T")
-Code: TypeAlias = Literal["ok", "limit", "missing", "revoked", "rotated", "stale"]
 
 ALWAYS: Final = -1
 """Threshold of `refresh` that extends whatever is left."""
@@ -23,117 +35,6 @@ FIELDS: Final = (
     "reason", "actor", "evicted",
 )  # fmt: skip
 """Order of a record in replies: functions/common.lua has the same list."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A session, a tombstone (`revoked` is set), or a rotated id in its grace (`successor` is set)."""
-
-    user: str
-    created: int
-    expires: int
-    limit: int
-    ttl: int
-    seen: int
-    version: str
-    meta: bytes = b""
-    sealed: bytes = b""
-    wrap: bytes = b""
-    successor: str = ""
-    revoked: int | None = None
-    reason: str = ""
-    actor: str = ""
-    evicted: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What happened, the server's time, and the record if there is one; `digest` if the id has a newer name."""
-
-    code: Code
-    now: int
-    record: Record | None = None
-    digest: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NewSession:
-    """Arguments of `create`; `ref` is made by the caller so that a repeat is recognised."""
-
-    ref: Ref
-    user: str
-    ttl_ms: int
-    lifetime_ms: int
-    meta: bytes
-    sealed: bytes
-    wrap: bytes
-    version: str
-
-
-class StreamEntry(NamedTuple):
-    """One entry of an event stream: its key, its id (``<ms>-<n>``), and kind, user, digest, reason, actor."""
-
-    key: str
-    position: str
-    fields: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """How many live sessions a user may have (0: any number) and who goes: oldest, idle or reject."""
-
-    count: int
-    policy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Burial:
-    """How long tombstones stay and how many events a bucket keeps."""
-
-    keep_ms: int
-    events: int
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Why and by whom a session is revoked; empty where unknown."""
-
-    reason: str = ""
-    actor: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class UserRevocation:
-    """Arguments of `revoke_user`: sessions created after `cutoff` and the one with the digest `spared` live on."""
-
-    user: str
-    cutoff: int
-    spared: str
-    note: Note
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """Arguments of `rotate`; versions are names that the client makes, `expected` is the one that was read."""
-
-    old: Ref
-    new: Ref
-    expected: str
-    version: str
-    wrap: bytes
-    grace_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """Arguments of `update`; an empty `wrap` leaves the stored one in place."""
-
-    ref: Ref
-    expected: str
-    version: str
-    meta: bytes
-    sealed: bytes
-    wrap: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +196,7 @@ def _read_record(reply: Reply, now: int) -> Answer:
 
 def _read_answer(reply: Reply, _now: int) -> Answer:
     code, now, record, *digest = _items(reply)
-    return Answer(_text(code), _number(now), _record(record), _text(digest[0]) if digest else "")  # type: ignore[arg-type]
+    return Answer(cast("Code", _text(code)), _number(now), _record(record), _text(digest[0]) if digest else "")
 
 
 def _read_digests(reply: Reply, _now: int) -> tuple[str, ...]:
@@ -332,9 +233,23 @@ def _read_count(reply: Reply, _now: int) -> int:
 def _record(reply: Reply) -> Record | None:
     if reply is None:
         return None
-    (user, created, expires, limit, ttl, seen, version, meta, sealed, wrap, successor, revoked, reason, actor, evicted) = (
-        _items(reply)
-    )
+    (
+        user,
+        created,
+        expires,
+        limit,
+        ttl,
+        seen,
+        version,
+        meta,
+        sealed,
+        wrap,
+        successor,
+        revoked,
+        reason,
+        actor,
+        evicted,
+    ) = _items(reply)
     if user is None:
         return None
     return Record(

@@ -7,10 +7,10 @@ from session_core import library, protocol
 from session_core.errors import StoreNotReady
 from session_core.ids import BUCKETS, Ref
 from session_core.link import Link
-from session_core.protocol import (
+from session_core.protocol import Call
+from session_core.records import (
     Answer,
     Burial,
-    Call,
     Limit,
     NewSession,
     Note,

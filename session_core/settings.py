@@ -117,6 +117,11 @@ class Settings(BaseSettings):
             raise _refused("REDIS_SSL=false contradicts the TLS scheme of REDIS_URL")
         if self.redis_ssl and target.path:
             raise _refused("REDIS_SSL=true contradicts the unix socket of REDIS_URL")
+        if self.redis_ca_file is not None and not (target.tls or self.redis_ssl):
+            raise _refused("REDIS_CA_FILE is set but neither REDIS_URL nor REDIS_SSL asks for TLS")
+        self._check_credentials(target)
+
+    def _check_credentials(self, target: Target) -> None:
         for name, given in (("USERNAME", self.redis_username), ("PASSWORD", self.redis_password.get_secret_value())):
             in_url = getattr(target, name.lower())
             if given and in_url and given != in_url:
@@ -127,8 +132,6 @@ class Settings(BaseSettings):
             raise _refused("REDIS_SENTINEL_USERNAME is set but REDIS_SENTINEL_PASSWORD is missing")
         if self.redis_sentinel_password.get_secret_value() and not target.sentinel:
             raise _refused("REDIS_SENTINEL_PASSWORD is set but REDIS_URL names no Sentinel")
-        if self.redis_ca_file is not None and not (target.tls or self.redis_ssl):
-            raise _refused("REDIS_CA_FILE is set but neither REDIS_URL nor REDIS_SSL asks for TLS")
 
     @cached_property
     def target(self) -> Target:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from session_core.ids import Ref
-from session_core.protocol import Answer, NewSession, Note, Record, Rotation, StreamEntry, Update, UserRevocation
+from session_core.records import Answer, NewSession, Note, Record, Rotation, StreamEntry, Update, UserRevocation
 
 
 class Store(Protocol):
