@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A Docker engine that answers: the user's, else Debian's, installed and started here.
+# A Docker engine that answers: the user's, else Debian's, installed and started here (with the additional options in
+# KIT_DOCKERD_OPTIONS, if any).
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 log=$KIT_CACHE/dockerd.log
@@ -34,7 +35,7 @@ start() {
     return
   fi
   say "the Docker engine does not run and there is no systemd: starting dockerd in the background (log: $log)"
-  drop_stale_pid "${KIT_DOCKER_PID:=/var/run/docker.pid}" dockerd
+  drop_stale_pid "${KIT_DOCKER_PID:-/var/run/docker.pid}" dockerd
   drop_stale_pid /var/run/docker/containerd/containerd.pid containerd
   # In a session of its own it outlives the shell; 9 is our lock, which it must not keep.
   # shellcheck disable=SC2086  # options, split at blanks

@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 label=redis-session-kit.stand-in
-recipe=$({ cat "$CHECKOUT"/ci/stand-ins/*; echo "$STAND_IN_DEBIAN"; } | sha256sum | head -c 12)
+recipe=$({ cat "$CHECKOUT"/ci/stand-ins/*; echo "$STAND_IN_DEBIAN"; } | sha256 | head -c 12)
 base=redis-session-kit/stand-in-base:$recipe
 
 # stand_in_of IMAGE: the target in stand-ins/Dockerfile and the Debian package that the image is about.
@@ -19,7 +19,8 @@ stand_in_of() {
   esac
 }
 
-# pull IMAGE: gives up when the registry has not answered after 20 s, or the image has not come after 15 minutes.
+# pull IMAGE: gives up when the registry has not answered after 20 s (KIT_REGISTRY_PATIENCE), or the image has not come
+# after 15 minutes.
 pull() {
   local image=$1 log began=$SECONDS report=15 pid reason=''
   log=$(mktemp)

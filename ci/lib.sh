@@ -17,6 +17,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # at_least WANTED FOUND: whether the version FOUND is WANTED or newer.
 at_least() { printf '%s\n' "${1#v}" "${2#v}" | sort -VC; }
 
+sha256() { if has sha256sum; then sha256sum; else shasum -a 256; fi; } # macOS has the second
+
 # root_on_debian: whether this script may install Debian packages.
 root_on_debian() { [ "$(id -u)" = 0 ] && has apt-get; }
 
@@ -32,8 +34,8 @@ step() {
   ("$@") >"$log" 2>&1 </dev/null &
   pid=$!
   set +m
-  # shellcheck disable=SC2064  # $pid is meant as it is now
-  trap "kill -TERM -- -$pid 2>/dev/null; say 'interrupted: $what'; exit 130" INT TERM HUP
+  # shellcheck disable=SC2064  # the values are meant as they are now
+  trap "kill -TERM -- -$pid 2>/dev/null; rm -f '$log'; say 'interrupted: $what'; exit 130" INT TERM HUP
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.2
     if ((SECONDS - began >= report)); then
@@ -51,10 +53,14 @@ step() {
   say "$what: done in $((SECONDS - began)) s"
 }
 
-# locked NAME COMMAND...: one process at a time on this machine; says so if it has to wait.
+# locked NAME COMMAND...: one process at a time on this machine; says so if it has to wait. (macOS has no flock.)
 locked() {
   local lock="$KIT_CACHE/locks/$1"
   shift
+  if ! has flock; then
+    "$@"
+    return
+  fi
   mkdir -p "${lock%/*}"
   (
     flock -n 9 || { say "another process is at it (lock $lock): waiting" && flock 9; }
@@ -73,7 +79,7 @@ _put_in_place() {
   rm -rf "$partial"
   mkdir -p "$partial"
   "$@" "$partial"
-  mv -T "$partial" "$target"
+  mv "$partial" "$target"
 }
 
 # need_go ALTERNATIVE: a Go that can build our tools, or an error that also names the way without it.

@@ -5,7 +5,7 @@ set -euo pipefail
 venv=$CHECKOUT/.venv
 stamp=$venv/.made-from
 
-fingerprint() { cat requirements.lock pyproject.toml ci/tools/build.lock ci/tools/uv.lock | sha256sum; }
+fingerprint() { cat requirements.lock pyproject.toml ci/tools/build.lock ci/tools/uv.lock | sha256; }
 
 # Also run in the middle of an interrupted attempt: uv's commands bring any state of .venv to the wanted one.
 sync() {

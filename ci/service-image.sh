@@ -12,8 +12,9 @@ sources() { find session_core -type f ! -path '*/__pycache__/*' ! -name '*.pyc' 
 content() {
   {
     docker image inspect -f '{{.Id}}' "$KIT_PYTHON_IMAGE"
-    sources | xargs -0 sha256sum
-  } | sha256sum | head -c 32
+    sources
+    sources | xargs -0 cat
+  } | sha256 | head -c 32
 }
 
 install_packages() {
@@ -32,7 +33,7 @@ build() {
   rm -rf "$context"
   mkdir -p "$context/app"
   install_packages "$context/site"
-  sources | xargs -0 cp --parents -t "$context/app"
+  sources | tar -c --null -T - | tar -x -C "$context/app"
   docker_build --file "$service/Dockerfile" --build-arg "BASE=$KIT_PYTHON_IMAGE" --label "$label=$1" --tag "$image" "$context"
   rm -rf "$context"
 }

@@ -12,6 +12,7 @@ state=$CHECKOUT/.state
 cd "$CHECKOUT"
 
 private_state() {
+  local unsalted
   umask 077
   mkdir -p "$state/pulumi"
   chmod 700 "$state"
@@ -22,7 +23,8 @@ private_state() {
       "put .state/passphrase back; or give the stacks up: stop their containers, then remove .state"
   fi
   # A salt of a former passphrase would be refused as "incorrect passphrase".
-  sed -i '/^encryptionsalt:/d' "$file"
+  unsalted=$(sed '/^encryptionsalt:/d' "$file")
+  printf '%s\n' "$unsalted" >"$file"
   head -c 32 /dev/urandom | base64 >"$state/passphrase.partial"
   mv "$state/passphrase.partial" "$state/passphrase"
   say "made the private state of this checkout, with a new passphrase: .state/"

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from tests.ci.machine import Machine
@@ -42,6 +44,19 @@ def test_an_installed_engine_that_does_not_run_is_started_only_once_by_two_at_on
 
     assert [process.returncode for process in both] == [0, 0], said
     assert machine.called().count("dockerd ") == 1
+
+
+def test_a_pid_file_that_a_killed_daemon_left_does_not_keep_the_next_from_starting(machine: Machine) -> None:
+    machine.command("docker", ANSWERS_WHEN_STARTED)
+    machine.command("dockerd", f'[ ! -e "$HOME/pid" ] && {DOCKERD}; sleep 2')
+    machine.command("apt-get", "exit 1")
+    pid = machine.home / "pid"
+    pid.write_text(f"{os.getpid()}")  # by now the number of another program
+
+    code, said = machine.run("engine.sh", KIT_DOCKER_PID=str(pid))
+
+    assert code == 0, said
+    assert not pid.exists()
 
 
 def test_a_daemon_that_ends_at_once_is_an_error_with_its_last_words(machine: Machine) -> None:
