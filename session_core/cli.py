@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - a command line prints
 """The command line: look at sessions and end them, load the function library, print the ACL rules, find what is wrong.
 
 Settings come from the environment, as for the library. A session id is a secret: give ``-`` to read it from standard
@@ -114,16 +115,16 @@ async def _users(_options: argparse.Namespace) -> int:
 
 
 async def _key(options: argparse.Namespace) -> int:
-    from session_core.ids import ref_of_either  # noqa: PLC0415 - `acl` and `key` need no Redis client
-    from session_core.protocol import session_key  # noqa: PLC0415
+    from session_core.ids import ref_of_either
+    from session_core.protocol import session_key
 
     print(session_key(ref_of_either(_named(options.session))))
     return FOUND
 
 
 async def _load(_options: argparse.Namespace) -> int:
-    from session_core.deploy import load_functions  # noqa: PLC0415
-    from session_core.settings import Settings  # noqa: PLC0415
+    from session_core.deploy import load_functions
+    from session_core.settings import Settings
 
     print(await load_functions(Settings()))
     return FOUND
@@ -135,8 +136,8 @@ async def _acl(options: argparse.Namespace) -> int:
 
 
 async def _doctor(_options: argparse.Namespace) -> int:
-    from session_core.doctor import examine  # noqa: PLC0415
-    from session_core.settings import Settings  # noqa: PLC0415
+    from session_core.doctor import examine
+    from session_core.settings import Settings
 
     healthy = True
     async for finding in examine(Settings()):
@@ -146,7 +147,7 @@ async def _doctor(_options: argparse.Namespace) -> int:
 
 
 def _manager() -> "SessionManager":
-    from session_core.manager import SessionManager  # noqa: PLC0415
+    from session_core.manager import SessionManager
 
     return SessionManager()
 

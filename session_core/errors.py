@@ -1,3 +1,4 @@
+# ruff: noqa: N818 - the names say what happened
 """Everything this library raises on purpose: one small tree.
 
 ::

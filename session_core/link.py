@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import count
 from typing import Final, TypeVar
 
@@ -15,20 +14,13 @@ from session_core import protocol
 from session_core.connection import Dialler, Login, exchange, sort
 from session_core.errors import StoreUnavailable
 from session_core.protocol import Call, Reply, Word
+from session_core.records import Effort
 from session_core.sentinel import Sentinels, greet_primary
 from session_core.settings import Settings
 
 FIRST_PAUSE_SECONDS: Final = 0.02
 LONGEST_PAUSE_SECONDS: Final = 0.5
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Effort:
-    """What the link has spent, for the metrics: calls sent, and repeats among them."""
-
-    calls: int = 0
-    repeats: int = 0
 
 
 class Link:

@@ -12,7 +12,7 @@ from session_core.errors import SessionConflict, SessionLimitReached, StoreError
 from session_core.ids import BUCKETS, Ref, bucket_of, is_handle, new_session_id, ref_of, ref_of_either
 from session_core.metadata import checked_note, checked_ttl, checked_user_id
 from session_core.protocol import ALWAYS
-from session_core.records import Answer, NewSession, Note, Record, Rotation, Update, UserRevocation
+from session_core.records import Answer, Effort, NewSession, Note, Record, Rotation, Update, UserRevocation
 from session_core.session import Event, JsonValue, Revocation, Revoked, RevokedAll, Session
 from session_core.settings import Settings
 from session_core.store import Store
@@ -59,6 +59,11 @@ class SessionManager:
         self.counts = Counts()
         self._store: Store = _store(self.settings)
         self._contents = Contents(self.settings)
+
+    @property
+    def effort(self) -> Effort:
+        """What was sent to the store, for the metrics."""
+        return self._store.effort
 
     async def create_session(
         self,
@@ -277,6 +282,10 @@ class SessionManager:
         """Count the live sessions of one user."""
         return await self._store.count(checked_user_id(user_id))
 
+    async def count_active_users(self) -> int:
+        """Count the users with a live session."""
+        return await self._store.count_users()
+
     async def list_active_users(self) -> list[str]:
         """Return the ids of all users with a live session, each once, in no particular order."""
         return [user async for user in self.iter_active_users()]
@@ -309,13 +318,13 @@ class SessionManager:
                     actor=fields["actor"] or None,
                 )
 
-    async def check(self) -> None:
-        """Make sure that the store is reachable and prepared; every first call does this by itself.
+    async def check(self, *, seconds: float | None = None) -> None:
+        """Make sure that the store is reachable and prepared, within so many seconds; a first call does it by itself.
 
         Raises:
             StoreNotReady: the function library is missing or old; the message says what to run.
         """
-        await self._store.check()
+        await self._store.check(seconds=seconds)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -374,10 +383,10 @@ class SessionManager:
 def _store(settings: Settings) -> Store:
     # Each back end is imported only where it is used: memory needs no Redis client, a service no second store.
     if settings.session_backend == "memory":
-        from session_core.memory import MemoryStore  # noqa: PLC0415
+        from session_core.memory import MemoryStore
 
         return MemoryStore(settings)
-    from session_core.redis_store import RedisStore  # noqa: PLC0415
+    from session_core.redis_store import RedisStore
 
     return RedisStore(settings)
 

@@ -14,6 +14,7 @@ from session_core.ids import BUCKETS, Ref, bucket_of
 from session_core.protocol import event_keys
 from session_core.records import (
     Answer,
+    Effort,
     Limit,
     NewSession,
     Note,
@@ -40,6 +41,7 @@ class MemoryStore:
         self._events: list[StreamEntry] = []
         self._events_kept = settings.session_events_kept
         self._happened = asyncio.Event()
+        self.effort = Effort()
 
     async def create(self, new: NewSession) -> tuple[Answer, bool]:
         """See `Store`."""
@@ -207,7 +209,11 @@ class MemoryStore:
             except TimeoutError:
                 return []
 
-    async def check(self) -> None:
+    async def count_users(self) -> int:
+        """See `Store`."""
+        return len((await self.users(0, 0))[1])
+
+    async def check(self, *, seconds: float | None = None) -> None:
         """See `Store`."""
 
     async def aclose(self) -> None:

@@ -121,3 +121,11 @@ class Update:
     meta: bytes
     sealed: bytes
     wrap: bytes
+
+
+@dataclass(slots=True)
+class Effort:
+    """What a back end has sent, for the metrics: calls, and repeats among them."""
+
+    calls: int = 0
+    repeats: int = 0

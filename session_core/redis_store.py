@@ -31,6 +31,7 @@ class RedisStore:
     def __init__(self, settings: Settings) -> None:
         """Read the settings; nothing is sent."""
         self.link = Link(settings)
+        self.effort = self.link.effort
         self._limit = Limit(settings.session_max_concurrent, settings.session_limit_policy)
         self._burial = Burial(settings.session_tombstone_seconds * 1000, -(-settings.session_events_kept // BUCKETS))
         self._checked = False
@@ -84,8 +85,12 @@ class RedisStore:
         """See `Store`."""
         return await self._ask(protocol.events(positions, block_ms))
 
+    async def count_users(self) -> int:
+        """See `Store`."""
+        return await self._ask(protocol.count(protocol.user_index_keys()))
+
     async def check(self, *, seconds: float | None = None) -> None:
-        """See `Store`; `seconds` shortens the deadline."""
+        """See `Store`."""
         revision = await self.link.ask(protocol.revision(), seconds=seconds)
         buckets, schema = await self.link.ask(protocol.layout(), seconds=seconds)
         if revision < library.REVISION or not buckets:

@@ -66,7 +66,7 @@ def _encrypt(key: bytes, plain: bytes, bound_to: bytes) -> bytes:
 
 
 def _decrypt(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
-    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see _cipher
+    from cryptography.exceptions import InvalidTag
 
     nonce, ciphertext = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
     try:
@@ -80,6 +80,6 @@ def _decrypt(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
 
 def _cipher(key: bytes) -> "AESGCM":
     # Imported on first use: a process that seals nothing does not pay for it in memory.
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     return AESGCM(key)

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from session_core.ids import Ref
-from session_core.records import Answer, NewSession, Note, Record, Rotation, StreamEntry, Update, UserRevocation
+from session_core.records import Answer, Effort, NewSession, Note, Record, Rotation, StreamEntry, Update, UserRevocation
 
 
 class Store(Protocol):
     """A back end. Every method may raise `StoreError`; each is atomic."""
+
+    @property
+    def effort(self) -> Effort:
+        """What was sent so far."""
 
     async def create(self, new: NewSession) -> tuple[Answer, bool]:
         """Store a session and make room for it: codes ok, limit. A repeat answers the same."""
@@ -49,8 +53,11 @@ class Store(Protocol):
     async def events(self, positions: Mapping[str, str], block_ms: int) -> list[StreamEntry]:
         """Return the events after these positions (key of a stream: entry id), waiting for the first that long."""
 
-    async def check(self) -> None:
-        """Make sure that everything is in place to serve.
+    async def count_users(self) -> int:
+        """Count the users with live sessions."""
+
+    async def check(self, *, seconds: float | None = None) -> None:
+        """Make sure that everything is in place to serve; `seconds` shortens the deadline.
 
         Raises:
             StoreNotReady: the function library or the layout of the data is not what we need.

@@ -1,0 +1,1 @@
+"""The session service: the library over HTTP, for any language and for gateways."""

@@ -1,0 +1,51 @@
+"""Puts the application together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from session_core.manager import SessionManager
+from session_core.service import admin, operations, problems, sessions
+from session_core.service.metrics import Metrics
+from session_core.service.middleware import BodyLimit, Observed
+from session_core.service.readiness import Readiness
+from session_core.service.settings import ServiceSettings
+
+
+def make_app(settings: ServiceSettings) -> FastAPI:
+    """Return the application; the store is first asked when it starts, and may come later."""
+    manager = SessionManager(settings)
+    readiness = Readiness(manager)
+    metrics = Metrics(manager)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(readiness.watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await manager.aclose()
+
+    app = FastAPI(
+        title="redis-session-kit",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+    app.state.sessions = manager
+    app.state.settings = settings
+    app.state.readiness = readiness
+    app.state.metrics = metrics
+    for part in (sessions, admin, operations):
+        app.include_router(part.router)
+    problems.install(app)
+    app.add_middleware(BodyLimit, limit=settings.session_max_body_bytes)
+    app.add_middleware(Observed, metrics=metrics)
+    return app

@@ -1,0 +1,60 @@
+"""The metrics: counts of the library, read when they are asked for, and a histogram of requests.
+
+The names follow those that the OpenTelemetry counters of session stores have in the field (``auth.session.created``).
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from session_core.manager import SessionManager
+
+_HELP: Final = {
+    "created": "Sessions created",
+    "retrieved": "Sessions found by their id, live or revoked",
+    "refreshed": "Sessions extended",
+    "revoked": "Sessions revoked",
+    "evicted": "Sessions revoked because their user reached the limit",
+    "rotated": "Sessions that got a new id",
+    "expired": "Ids that led to nothing: expired, or never issued",
+    "slides_refused": "Sessions returned although the extension that was due failed",
+    "not_durable": "Writes that the wanted number of replicas did not confirm in time",
+}
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics(Collector):
+    """The registry of this process."""
+
+    def __init__(self, sessions: SessionManager) -> None:
+        self._sessions = sessions
+        self._active = float("nan")
+        self._registry = CollectorRegistry()
+        self.requests = Histogram(
+            "session_http_request_duration_seconds",
+            "Time from the first byte of a request to the last of its answer",
+            ("method", "route", "status"),
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        ProcessCollector(registry=self._registry)
+        self._registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the counts of the library."""
+        everywhere = "Live sessions in the whole store: the same at every process, so take max, not sum"
+        yield GaugeMetricFamily("session_active", everywhere, self._active)
+        for name, text in _HELP.items():
+            yield CounterMetricFamily(f"auth_session_{name}", text, getattr(self._sessions.counts, name))
+        effort = self._sessions.effort
+        yield CounterMetricFamily("session_store_calls", "Calls sent to the store", effort.calls)
+        yield CounterMetricFamily("session_store_repeats", "Calls sent again after an error", effort.repeats)
+
+    def expose(self, active: float) -> tuple[bytes, str]:
+        """Return the text and its content type; `active` is the number of live sessions, or NaN."""
+        self._active = active
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST

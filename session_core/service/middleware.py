@@ -1,0 +1,86 @@
+"""Around every request: the log line, the histogram, the limit on bodies. Plain ASGI, nothing is buffered.
+
+Log lines and labels hold the route's template, never the path, the query or a header: a client may put a secret there.
+"""
+
+import logging
+import time
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from session_core.service.metrics import Metrics
+from session_core.service.problems import Problem
+
+log = logging.getLogger("session_core.service.access")
+_QUIET: Final = ("/healthz", "/readyz", "/metrics")
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class Observed:
+    """Writes one log line and one observation for each request."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [(b"cache-control", b"no-store"), *_without_cache_control(message["headers"])]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            seconds = time.perf_counter() - start
+            route = getattr(scope.get("route"), "path", "unmatched")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(method, route, str(status)).observe(seconds)
+            level = logging.DEBUG if route in _QUIET else logging.INFO
+            fields = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
+            log.log(level, "request", extra={"fields": fields})
+
+
+class BodyLimit:
+    """Refuses bodies above the limit with 413, whether they announce their length or not."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+        self._refusal = ("body-too-large", f"a body may have {limit} bytes")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on while it stays within the limit."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced) > self._limit:
+            await Problem(413, *self._refusal).response()(scope, receive, send)
+            return
+        received = 0
+
+        async def counting() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise HTTPException(413, self._refusal[1])  # the one error that FastAPI lets through while it reads
+            return message
+
+        await self._app(scope, counting, send)
+
+
+def _without_cache_control(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in headers if name.lower() != b"cache-control"]

@@ -1,0 +1,96 @@
+"""Errors as application/problem+json (RFC 9457). No message repeats what the client sent."""
+
+import logging
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from session_core.errors import (
+    InvalidInput,
+    SessionConflict,
+    SessionError,
+    SessionLimitReached,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
+
+RETRY_AFTER_SECONDS: Final = 2
+log = logging.getLogger(__name__)
+
+
+class Problem(Exception):  # noqa: N818 - the word of the RFC
+    """An answer that is an error; `kind` ends up in ``type`` as ``urn:redis-session-kit:<kind>``."""
+
+    def __init__(self, status: int, kind: str, detail: str, **further: str | int | None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.further = further
+
+    def response(self) -> JSONResponse:
+        """Return the answer."""
+        headers = {"Cache-Control": "no-store"}
+        if self.status == 503:  # noqa: PLR2004 - Service Unavailable
+            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        body = {
+            "type": f"urn:redis-session-kit:{self.kind}",
+            "title": self.kind.replace("-", " "),
+            "status": self.status,
+            "detail": self.detail,
+            **self.further,
+        }
+        return JSONResponse(body, self.status, headers, media_type="application/problem+json")
+
+
+_ANSWERS: Final = (
+    (StoreUnavailable, 503, "store-unavailable", "the session store does not answer; try again"),
+    (StoreFull, 503, "store-full", "the session store takes no new data"),
+    (StoreError, 503, "store-error", "the session store is not set up as this service needs it"),
+    (SessionError, 500, "internal-error", "the request could not be carried out"),
+)
+"""First match; what the message says beyond it is for the log."""
+
+
+def as_problem(error: SessionError) -> Problem:
+    """Return what the client is told of an error of the library; what is hidden from it is logged."""
+    if isinstance(error, InvalidInput):
+        return Problem(422, "invalid-input", str(error))
+    if isinstance(error, SessionLimitReached):
+        return Problem(409, "session-limit-reached", str(error))
+    if isinstance(error, SessionConflict):
+        return Problem(409, "session-conflict", str(error))
+    _, status, kind, detail = next(answer for answer in _ANSWERS if isinstance(error, answer[0]))
+    log.error("%s: %s", type(error).__name__, error)
+    return Problem(status, kind, detail)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application a problem document."""
+
+    @app.exception_handler(Problem)
+    async def _problem(_request: Request, error: Problem) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(SessionError)
+    async def _library(_request: Request, error: SessionError) -> JSONResponse:
+        return as_problem(error).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        places = ("/".join(map(str, one["loc"])) + ": " + str(one["msg"]) for one in error.errors())
+        return Problem(422, "invalid-input", "; ".join(places)).response()
+
+    @app.exception_handler(HTTPException)
+    async def _http(_request: Request, error: HTTPException) -> JSONResponse:
+        kind = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}.get(error.status_code, "http-error")
+        return Problem(error.status_code, kind, str(error.detail)).response()
+
+    @app.exception_handler(Exception)
+    async def _bug(_request: Request, error: Exception) -> JSONResponse:
+        log.error("unexpected error", exc_info=error)
+        return Problem(500, "internal-error", "the request could not be carried out").response()

@@ -1,0 +1,85 @@
+"""Sessions over HTTP: log in (by a back end), verify (for gateways), and "my devices" (for the user)."""
+
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, ConfigDict
+
+from session_core.service import cookies
+from session_core.service.guards import Configured, CurrentSession, Sessions, require_admin, same_site
+from session_core.service.problems import Problem
+from session_core.service.views import EndedView, SessionView, ended, view
+
+CURRENT: Final = "current"
+_HEADER_SAFE: Final = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+router = APIRouter(prefix="/v1", tags=["sessions"])
+
+
+class NewSession(BaseModel):
+    """Whom to log in; the rules are those of `SessionManager.create_session`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    user_id: str
+    metadata: dict[str, Any] = {}
+    ttl_seconds: int | None = None
+
+
+@router.post("/sessions", status_code=201, dependencies=[Depends(require_admin)])
+async def create(body: NewSession, response: Response, sessions: Sessions, settings: Configured) -> SessionView:
+    """Log a user in. The cookie holds the secret; the body never does. Admin token."""
+    session = await sessions.create_session(body.user_id, body.metadata, body.ttl_seconds)
+    cookies.hand_out(response, settings.session_cookie_name, session)
+    return view(session)
+
+
+@router.get("/verify")
+async def verify(session: CurrentSession) -> Response:
+    """Tell a gateway who is asking; for nginx auth_request, Traefik ForwardAuth and the like.
+
+    X-Session-User is the user id, percent-encoded where it is not printable ASCII.
+    """
+    headers = {
+        "X-Session-User": quote(session.user_id, safe=_HEADER_SAFE),
+        "X-Session-Handle": session.handle,
+        "X-Session-Expires": session.expires_at.isoformat(),
+    }
+    return Response(status_code=200, headers=headers)
+
+
+@router.get("/sessions")
+async def list_mine(session: CurrentSession, sessions: Sessions) -> list[SessionView]:
+    """List my live sessions, oldest first."""
+    mine = await sessions.get_user_sessions(session.user_id)
+    return [view(one, current=one.handle == session.handle) for one in mine]
+
+
+@router.delete("/sessions/{handle}", dependencies=[Depends(same_site)])
+async def end_one_of_mine(
+    handle: str, response: Response, session: CurrentSession, sessions: Sessions, settings: Configured
+) -> EndedView:
+    """End one of my sessions by its handle; `current` is the one of the cookie (logout)."""
+    mine = session.handle if handle in (CURRENT, session.handle) else await _checked(handle, session.user_id, sessions)
+    revoked = await sessions.revoke_session(mine, "ended by the user", actor=session.handle)
+    if mine == session.handle:
+        cookies.take_back(response, settings.session_cookie_name)
+    return ended([revoked.handle], durable=revoked.durable)
+
+
+@router.delete("/sessions", dependencies=[Depends(same_site)])
+async def end_my_others(
+    session: CurrentSession, sessions: Sessions, reason: Annotated[str | None, Query(max_length=256)] = None
+) -> EndedView:
+    """End all my sessions but the one of the cookie."""
+    revoked = await sessions.revoke_user_sessions(
+        session.user_id, reason or "ended by the user", except_session_id=session.handle, actor=session.handle
+    )
+    return ended(revoked.handles, durable=revoked.durable)
+
+
+async def _checked(handle: str, user_id: str, sessions: Sessions) -> str:
+    found = await sessions.inspect_session(handle)
+    if found is None or found.user_id != user_id:
+        raise Problem(404, "no-such-session", "you have no session of this handle")
+    return found.handle
