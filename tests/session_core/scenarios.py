@@ -1,0 +1,103 @@
+"""What must hold under concurrency, as functions that raise AssertionError where it does not.
+
+`clients` are managers with connections of their own, as in several processes. The same functions are run against
+a naive implementation, to show that they can fail.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from session_core import RevokedAll, SessionManager
+
+
+async def logins_leave_exactly_the_limit(clients: Sequence[SessionManager], limit: int, logins: int) -> None:
+    """Any number of simultaneous logins of one user leave as many sessions as the limit says."""
+    made = await asyncio.gather(*(clients[n % len(clients)].create_session("alice") for n in range(logins)))
+    found = await asyncio.gather(*(clients[0].get_session(session.session_id) for session in made))
+    alive = {session.handle for session in found if session is not None and session.is_active}
+    listed = {session.handle for session in await clients[0].get_user_sessions("alice")}
+    assert len(alive) == limit, f"{len(alive)} sessions are alive, the limit is {limit}"
+    assert listed == alive
+    assert await clients[0].count_user_sessions("alice") == limit
+    evicted = [handle for session in made for handle in session.evicted]
+    assert len(evicted) == len(set(evicted)) == logins - limit, "not every eviction was told exactly once"
+
+
+async def a_revoked_session_stays_dead(clients: Sequence[SessionManager]) -> None:
+    """A revocation in the middle of reads, extensions, changes and rotations leaves nothing alive."""
+    session = await clients[0].create_session("alice", {"n": 0})
+    ids = [session.session_id]
+
+    async def use(client: SessionManager) -> None:
+        for step in range(4):
+            await client.get_session(session.session_id)
+            await client.refresh_session(session.session_id)
+            await client.update_metadata(session.session_id, {"n": step})
+
+    async def rotate(client: SessionManager) -> None:
+        await asyncio.sleep(random.random() / 200)
+        rotated = await client.rotate_session(session.session_id)
+        if rotated is not None:
+            ids.append(rotated.session_id)
+
+    async def revoke(client: SessionManager) -> None:
+        await asyncio.sleep(random.random() / 200)
+        await client.revoke_session(session.session_id, "stolen")
+
+    await asyncio.gather(*(use(client) for client in clients), rotate(clients[0]), revoke(clients[-1]))
+    for name in ids:
+        found = await clients[0].get_session(name)
+        assert found is None or not found.is_active, "a revoked session is alive"
+    assert await clients[0].count_active_sessions() == 0
+    assert await clients[0].get_user_sessions("alice") == []
+
+
+async def an_expired_session_stays_dead(clients: Sequence[SessionManager]) -> None:
+    """Extensions that arrive around the moment of expiry bring nothing back: once gone, it is gone."""
+    session = await clients[0].create_session("alice", ttl_seconds=1)
+    await asyncio.sleep(0.9)
+
+    async def knock(client: SessionManager) -> list[bool]:
+        seen = []
+        for _ in range(40):
+            found = await client.inspect_session(session.session_id)
+            seen.append(found is not None)
+            await asyncio.sleep(0.005)
+        return seen
+
+    async def touch(client: SessionManager) -> None:
+        await asyncio.sleep(0.09 + random.random() / 50)
+        await client.refresh_session(session.session_id)
+
+    seen, *_ = await asyncio.gather(knock(clients[0]), *(touch(client) for client in clients))
+    first_miss = seen.index(False) if False in seen else len(seen)
+    assert not any(seen[first_miss:]), "an expired session came back"
+
+
+async def revoke_all_leaves_only_later_logins(clients: Sequence[SessionManager]) -> None:
+    """Logins that race with "log out everywhere" either died or are younger than its cut-off."""
+    logins = [client.create_session("alice") for client in clients for _ in range(5)]
+
+    async def revoke() -> RevokedAll:
+        await asyncio.sleep(random.random() / 100)
+        return await clients[0].revoke_user_sessions("alice")
+
+    outcome, *_ = await asyncio.gather(revoke(), *logins)
+    for session in await clients[0].get_user_sessions("alice"):
+        assert session.created_at >= outcome.cutoff, "an older session survived"
+    again = await clients[0].revoke_user_sessions("alice")
+    assert await clients[0].count_user_sessions("alice") == 0, "a session could not be found to be revoked"
+    assert len(again.handles) + len(outcome.handles) == len(logins)
+
+
+async def updates_are_not_lost(clients: Sequence[SessionManager]) -> None:
+    """Changes of different entries by different processes all arrive."""
+    session = await clients[0].create_session("alice", {"start": True})
+    names = [f"n{n}" for n in range(12)]
+    await asyncio.gather(
+        *(clients[n % len(clients)].update_metadata(session.session_id, {name: n}) for n, name in enumerate(names))
+    )
+    found = await clients[0].get_session(session.session_id)
+    assert found is not None
+    assert set(found.metadata) == {"start", *names}, "a change was lost"

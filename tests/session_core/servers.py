@@ -1,0 +1,103 @@
+"""Real servers in containers, removed whatever happens."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import docker
+import redis
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+
+IMAGE: Final = os.environ.get("KIT_TEST_REDIS_IMAGE", "redis:8")
+LABEL: Final = "redis-session-kit.test"
+OWNER: Final = f"session_core-{os.getpid()}"
+START_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Redis server: where it is from here, and its container."""
+
+    port: int
+    container: DockerContainer
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def admin(self, **login: str) -> "redis.Redis[bytes]":
+        """A client that may do everything, unless a login says otherwise."""
+        return redis.Redis(host="127.0.0.1", port=self.port, **login)  # type: ignore[arg-type]
+
+    def docker(self, action: str) -> None:
+        """Pause, unpause, kill or start the container."""
+        getattr(self.container.get_wrapped_container(), action)()
+
+
+@contextmanager
+def network() -> Iterator[Network]:
+    """A bridge of our own."""
+    made = Network(docker_network_kw={"labels": {LABEL: OWNER}})
+    made.create()
+    try:
+        yield made
+    finally:
+        with suppress(docker.errors.APIError):
+            made.remove()
+
+
+@contextmanager
+def redis_server(bridge: Network, *arguments: str, alias: str = "redis", port: int | None = None) -> Iterator[Server]:
+    """A server without persistence and password; further arguments as for redis-server. `port`: fixed on this host."""
+    command = ["redis-server", "--port", "6379", "--protected-mode", "no", "--save", "", *arguments]
+    container = DockerContainer(IMAGE, labels={LABEL: OWNER}, entrypoint=command[:1], command=command[1:])  # type: ignore[arg-type]
+    container.with_network(bridge).with_network_aliases(alias).with_bind_ports(6379, port or free_port())
+    container.start()
+    try:
+        server = Server(int(container.get_exposed_port(6379)), container)
+        wait_for(server)
+        yield server
+    finally:
+        container.stop()
+
+
+def wait_for(server: Server) -> None:
+    """Wait until the server answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            server.admin().ping()
+        except redis.ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def free_port() -> int:
+    """A port that nobody listens on: fixed, so that a restarted container is found again."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def sweep() -> None:
+    """Remove what this run, or one that was killed, has left."""
+    client = docker.from_env()
+    for kind in (client.containers, client.networks):
+        listed = kind.list(filters={"label": LABEL}, **({"all": True} if kind is client.containers else {}))
+        for left in listed:
+            labels = left.labels if kind is client.containers else left.attrs["Labels"]
+            owner = labels.get(LABEL, "")
+            alive = owner != OWNER and os.path.exists(f"/proc/{owner.rpartition('-')[2]}")  # noqa: PTH110
+            if owner.startswith("session_core-") and not alive:
+                with suppress(docker.errors.APIError):
+                    left.remove(**({"force": True} if kind is client.containers else {}))
+    client.close()

@@ -1,0 +1,56 @@
+"""The scenarios can fail: a naive implementation on the same server fails each of them."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from session_core import SessionManager
+from tests.session_core import scenarios
+from tests.session_core.conftest import redis_settings
+from tests.session_core.naive import NaiveStore
+from tests.session_core.servers import Server
+
+pytestmark = pytest.mark.engine
+
+
+@asynccontextmanager
+async def naive_clients(server: Server, **settings: Any) -> AsyncIterator[Sequence[SessionManager]]:
+    client: Redis[bytes] = Redis.from_url(server.url)
+    made = []
+    for _ in range(4):
+        manager = SessionManager(redis_settings(server, **settings))
+        manager._store = NaiveStore(manager.settings, client)
+        made.append(manager)
+    try:
+        yield made
+    finally:
+        await client.aclose()
+
+
+async def test_naive_logins_exceed_the_limit(redis: Server) -> None:
+    async with naive_clients(redis, session_max_concurrent=3) as clients:
+        with pytest.raises(AssertionError, match="the limit is 3"):
+            await scenarios.logins_leave_exactly_the_limit(clients, 3, 50)
+
+
+async def test_naive_sessions_come_back_after_their_revocation(redis: Server) -> None:
+    async with naive_clients(redis, session_refresh_threshold=86_400) as clients:
+        with pytest.raises(AssertionError, match="is alive"):
+            for _ in range(50):
+                await scenarios.a_revoked_session_stays_dead(clients)
+
+
+async def test_naive_updates_are_lost(redis: Server) -> None:
+    async with naive_clients(redis) as clients:
+        with pytest.raises(AssertionError, match="was lost"):
+            await scenarios.updates_are_not_lost(clients)
+
+
+async def test_naive_revoke_all_misses_logins(redis: Server) -> None:
+    async with naive_clients(redis) as clients:
+        with pytest.raises(AssertionError):
+            for _ in range(50):
+                await scenarios.revoke_all_leaves_only_later_logins(clients)
