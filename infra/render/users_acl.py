@@ -7,6 +7,13 @@ from session_core.acl import APP_RULE, DEPLOY_RULE, SENTINEL_RULE
 
 CONNECTION = "+auth +hello +ping +client|setname +client|setinfo +client|getname +client|id"
 
+DEFAULT_USER = "user default off resetpass resetchannels ~* +@all"
+"""Off: nobody can sign in as `default`, and a connection without a user may run nothing.
+
+It keeps its rights all the same, because Redis replays the AOF as this user, and a function's writes are a transaction
+there: without them EXEC is refused with NOPERM, which is logged and passed over, and a restart loses the sessions.
+"""
+
 REDIS_RULES: Mapping[str, str] = {
     "sessions": APP_RULE,
     "deploy": DEPLOY_RULE,
@@ -49,4 +56,4 @@ def users_acl(rules: Mapping[str, str], passwords: Mapping[str, str]) -> str:
     lines = [
         f"user {user} on #{hashlib.sha256(passwords[user].encode()).hexdigest()} {rule}" for user, rule in rules.items()
     ]
-    return "\n".join(["user default off resetchannels -@all", *lines]) + "\n"
+    return "\n".join([DEFAULT_USER, *lines]) + "\n"

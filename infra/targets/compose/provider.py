@@ -56,7 +56,7 @@ class ComposeProvider(ResourceProvider):
         """Refuse, in a preview already, what cannot work; find out which images would run."""
         wanted = Wanted.of(news)
         failures = [
-            CheckFailure(refusal.key, refusal.reason) for refusal in refusals(wanted, olds.get("imageIds") or {})
+            CheckFailure("", refusal.reason) for refusal in refusals(wanted, olds.get("imageIds") or {})
         ]
         ids = {} if failures else image_ids(wanted.images)
         containers = dict.fromkeys(wanted.parts.all_names, RUNNING)

@@ -1,0 +1,45 @@
+# Every target that needs a tool installs what is missing first, and says what and why.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+STACK ?= dev
+CMD ?=
+RUN := . ci/env.sh &&
+PULUMI := $(RUN) pulumi --non-interactive --stack $(STACK)
+
+.PHONY: help up down status logs redis-cli env tools check test
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@echo; echo "STACK=$(STACK) chooses the stack: stacks/Pulumi.STACK.yaml. Example: make up STACK=dev"
+
+up: tools ## bring a deployment up (or to its changed settings) and prove it by a first session
+	@bash ci/stack.sh $(STACK)
+	@$(PULUMI) up --yes --suppress-outputs
+	@bash ci/stack.sh $(STACK)
+	@$(PULUMI) stack output --json --show-secrets | python ci/first_session.py $(STACK)
+
+down: ## stop and remove a deployment; its sessions stay in the volumes unless deleteData is set
+	@$(PULUMI) destroy --yes
+	@bash ci/stack.sh $(STACK)
+
+status: ## what runs, and who is primary
+	@$(RUN) bash ci/status.sh $(STACK)
+
+logs: ## the last lines of every container (CMD=redis-1 for one, CMD=-f to follow)
+	@docker compose --project-name redis-session-kit-$(STACK) logs --tail 50 $(CMD)
+
+redis-cli: ## redis-cli on the primary as admin (CMD='HGETALL key' for one command)
+	@$(RUN) bash ci/redis-cli.sh $(STACK) $(CMD)
+
+env: ## exports for your own shell: eval "$$(make env)"
+	@bash ci/env.sh
+
+tools: ## install what this machine lacks: Python environment, Docker engine, compose, Pulumi, images
+	@bash ci/toolchain.sh
+
+check: ## formatting, lint, types, architecture
+	@bash ci/python.sh
+	@$(RUN) ruff format --check . && ruff check . && mypy && lint-imports
+
+test: tools check ## every test (CMD='-k words' for some)
+	@$(RUN) python -m pytest $(CMD)

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# status.sh STACK: what runs, and who is primary in the eyes of each Sentinel.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+project=redis-session-kit-$1
+docker ps --all --filter "label=com.docker.compose.project=$project" --format 'table {{.Names}}\t{{.Status}}\t{{.Ports}}'
+for sentinel in $(docker ps --filter "label=com.docker.compose.project=$project" --format '{{.Names}}' | grep -- '-sentinel-' | sort); do
+  printf '%s names %s as primary; %s\n' "${sentinel#"$project"-}" \
+    "$(docker exec "$sentinel" sh /run/kit/ctl.sh sentinel get-master-addr-by-name "${MASTER_NAME:-mymaster}" | paste -sd:)" \
+    "$(docker exec "$sentinel" sh /run/kit/ctl.sh sentinel ckquorum "${MASTER_NAME:-mymaster}")"
+done
