@@ -1,7 +1,7 @@
 """`SessionManager`: the whole of the library for its callers."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -290,7 +290,7 @@ class SessionManager:
         """Return the ids of all users with a live session, each once, in no particular order."""
         return [user async for user in self.iter_active_users()]
 
-    async def iter_active_users(self, page_size: int = 1000) -> AsyncIterator[str]:
+    async def iter_active_users(self, page_size: int = 1000) -> AsyncGenerator[str]:
         """Iterate over the users with a live session; one round trip for each page of about this many users."""
         bucket = 0
         while bucket < BUCKETS:
@@ -298,7 +298,7 @@ class SessionManager:
             for user in users:
                 yield user
 
-    async def events(self, after: datetime | None = None) -> AsyncIterator[Event]:
+    async def events(self, after: datetime | None = None) -> AsyncGenerator[Event]:
         """Follow what happens to all sessions, from now or from a moment on. Ends only when it is closed.
 
         To resume, pass the `at` of the last event seen: events of the same millisecond come again.

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - the interface gives the arguments
 """Sessions as they are often built: one command after the other, an index in a list. Only here to fail."""
 
 import json
@@ -17,7 +18,7 @@ from session_core.settings import Settings
 class NaiveStore(MemoryStore):
     """The same interface; every method reads, decides in Python, and writes."""
 
-    def __init__(self, settings: Settings, client: "Redis[Any]") -> None:
+    def __init__(self, settings: Settings, client: Redis) -> None:
         super().__init__(settings)
         self._redis = client
 
@@ -90,7 +91,8 @@ class NaiveStore(MemoryStore):
 
     async def _mine(self, user_id: str) -> list[tuple[Ref, Record]]:
         found = []
-        for handle in await self._redis.lrange(f"naive:user:{user_id}", 0, -1):
+        handles: list[Any] = await self._redis.lrange(f"naive:user:{user_id}", 0, -1)
+        for handle in handles:
             bucket, _, digest = handle.decode()[1:].partition("-")
             ref = Ref(int(bucket), digest)
             record = await self._find(ref)
@@ -99,7 +101,7 @@ class NaiveStore(MemoryStore):
         return found
 
     async def _find(self, ref: Ref) -> Record | None:
-        stored: Mapping[bytes, bytes] = await self._redis.hgetall(f"naive:{ref.handle}")
+        stored: Mapping[Any, Any] = await self._redis.hgetall(f"naive:{ref.handle}")
         if not stored:
             return None
         fields = json.loads(stored[b"record"])

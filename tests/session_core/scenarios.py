@@ -1,3 +1,4 @@
+# ruff: noqa: S311 - chance picks the moment, no secret
 """What must hold under concurrency, as functions that raise AssertionError where it does not.
 
 `clients` are managers with connections of their own, as in several processes. The same functions are run against
@@ -70,7 +71,9 @@ async def an_expired_session_stays_dead(clients: Sequence[SessionManager]) -> No
         await asyncio.sleep(0.09 + random.random() / 50)
         await client.refresh_session(session.session_id)
 
-    seen, *_ = await asyncio.gather(knock(clients[0]), *(touch(client) for client in clients))
+    touching = asyncio.gather(*(touch(client) for client in clients))
+    seen = await knock(clients[0])
+    await touching
     first_miss = seen.index(False) if False in seen else len(seen)
     assert not any(seen[first_miss:]), "an expired session came back"
 
@@ -83,7 +86,9 @@ async def revoke_all_leaves_only_later_logins(clients: Sequence[SessionManager])
         await asyncio.sleep(random.random() / 100)
         return await clients[0].revoke_user_sessions("alice")
 
-    outcome, *_ = await asyncio.gather(revoke(), *logins)
+    coming = asyncio.gather(*logins)
+    outcome = await revoke()
+    await coming
     for session in await clients[0].get_user_sessions("alice"):
         assert session.created_at >= outcome.cutoff, "an older session survived"
     again = await clients[0].revoke_user_sessions("alice")

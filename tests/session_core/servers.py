@@ -29,7 +29,7 @@ class Server:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def admin(self, **login: str) -> "redis.Redis[bytes]":
+    def admin(self, **login: str) -> redis.Redis:
         """A client that may do everything, unless a login says otherwise."""
         return redis.Redis(host="127.0.0.1", port=self.port, **login)  # type: ignore[arg-type]
 

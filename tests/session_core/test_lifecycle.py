@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from session_core.ids import ref_of
+from session_core.session import Metadata
 from tests.session_core.conftest import Make
 
 
 async def test_a_session_reads_back_as_it_was_created(make: Make) -> None:
     sessions = make()
-    metadata = {"ip": "192.168.1.1", "nested": {"list": [1, 2.5, None, True]}, "text": "Zürich ☃"}
+    metadata: Metadata = {"ip": "192.168.1.1", "nested": {"list": [1, 2.5, None, True]}, "text": "Zürich ☃"}
     created = await sessions.create_session("user:alice", metadata)
     found = await sessions.get_session(created.session_id)
     assert found is not None

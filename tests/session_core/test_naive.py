@@ -1,6 +1,6 @@
 """The scenarios can fail: a naive implementation on the same server fails each of them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,11 +14,12 @@ from tests.session_core.naive import NaiveStore
 from tests.session_core.servers import Server
 
 pytestmark = pytest.mark.engine
+Clients = Sequence[SessionManager]
 
 
 @asynccontextmanager
-async def naive_clients(server: Server, **settings: Any) -> AsyncIterator[Sequence[SessionManager]]:
-    client: Redis[bytes] = Redis.from_url(server.url)
+async def naive_clients(server: Server, **settings: Any) -> AsyncIterator[Clients]:
+    client: Redis = Redis.from_url(server.url)
     made = []
     for _ in range(4):
         manager = SessionManager(redis_settings(server, **settings))
@@ -39,8 +40,7 @@ async def test_naive_logins_exceed_the_limit(redis: Server) -> None:
 async def test_naive_sessions_come_back_after_their_revocation(redis: Server) -> None:
     async with naive_clients(redis, session_refresh_threshold=86_400) as clients:
         with pytest.raises(AssertionError, match="is alive"):
-            for _ in range(50):
-                await scenarios.a_revoked_session_stays_dead(clients)
+            await _repeat(scenarios.a_revoked_session_stays_dead, clients)
 
 
 async def test_naive_updates_are_lost(redis: Server) -> None:
@@ -52,5 +52,9 @@ async def test_naive_updates_are_lost(redis: Server) -> None:
 async def test_naive_revoke_all_misses_logins(redis: Server) -> None:
     async with naive_clients(redis) as clients:
         with pytest.raises(AssertionError):
-            for _ in range(50):
-                await scenarios.revoke_all_leaves_only_later_logins(clients)
+            await _repeat(scenarios.revoke_all_leaves_only_later_logins, clients)
+
+
+async def _repeat(scenario: Callable[[Clients], Awaitable[None]], clients: Clients) -> None:
+    for _ in range(50):
+        await scenario(clients)

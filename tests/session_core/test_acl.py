@@ -1,0 +1,130 @@
+"""The application's user may do what the library declares and nothing else (S13).
+
+That the rule suffices is shown by every other test here: they all run as that user.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis.exceptions import NoPermissionError, ResponseError
+
+from session_core import acl, protocol
+from tests.session_core.conftest import APP_PASSWORD, DEPLOY_PASSWORD, Make
+from tests.session_core.servers import Server
+
+pytestmark = pytest.mark.engine
+ALWAYS = {"auth", "hello", "quit", "reset"}
+"""Commands before the login; Redis grants them to everybody."""
+
+
+async def test_every_other_command_is_refused(redis: Server) -> None:
+    with redis.admin() as admin:
+        commands = dict(_all_commands(admin))
+        allowed = {name for name, arguments in commands.items() if _may_run(admin, name, arguments)}
+    assert len(commands) > 300
+    assert allowed == {*acl.CALLED, *acl.INSIDE, *ALWAYS}
+    assert {word[1:] for word in acl.APP_RULE.split() if word.startswith("+")} == {*acl.CALLED, *acl.INSIDE}
+
+
+async def test_the_deploy_user_can_load_functions_and_sees_no_session(redis: Server) -> None:
+    with redis.admin(username="deploy", password=DEPLOY_PASSWORD) as deploy:
+        for command in (("GET", "session:{1}:x"), ("HMGET", "session:{1}:x", "user"), ("KEYS", "*"), ("FLUSHALL",)):
+            with pytest.raises(NoPermissionError):
+                deploy.execute_command(*command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("FUNCTION", "LOAD", "REPLACE", "#!lua name=x\nredis.register_function('x', function() end)"),
+        ("FUNCTION", "FLUSH"),
+        ("EVAL", "return 1", 0),
+        ("CONFIG", "GET", "*"),
+        ("KEYS", "*"),
+        ("SCAN", 0),
+        ("FLUSHDB",),
+        ("PUBLISH", "__sentinel__:hello", "x"),
+        ("SUBSCRIBE", "x"),
+        ("ACL", "LIST"),
+        ("SHUTDOWN",),
+        ("REPLICAOF", "NO", "ONE"),
+        ("CLIENT", "LIST"),
+        ("MONITOR",),
+    ],
+)
+async def test_what_an_intruder_would_try_is_refused(redis: Server, command: tuple[str | int, ...]) -> None:
+    with redis.admin(username="sessions", password=APP_PASSWORD) as app, pytest.raises(NoPermissionError):
+        app.execute_command(*command)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["other", "session:plain", "session", "xsession:{1}:a", "user_sessions:alice", "session_index", "sessions:{1}:a"],
+)
+async def test_keys_outside_of_the_patterns_are_refused(redis: Server, key: str) -> None:
+    with redis.admin(username="sessions", password=APP_PASSWORD) as app:
+        for command in (("HSET", key, "a", "b"), ("HMGET", key, "a"), ("DEL", key)):
+            with pytest.raises(NoPermissionError):
+                app.execute_command(*command)
+
+
+async def test_the_layout_of_the_data_is_read_only_for_the_application(redis: Server) -> None:
+    with redis.admin(username="sessions", password=APP_PASSWORD) as app:
+        assert app.hmget("session_meta", "buckets") == [b"256"]
+        with pytest.raises(NoPermissionError):
+            app.hset("session_meta", "buckets", 1)
+        with pytest.raises(NoPermissionError):
+            app.delete("session_meta")
+
+
+async def test_functions_give_no_way_around_the_key_patterns(redis: Server) -> None:
+    with redis.admin() as admin, redis.admin(username="sessions", password=APP_PASSWORD) as app:
+        admin.zadd("foreign", {"x": 1})
+        with pytest.raises(ResponseError):
+            app.execute_command("FCALL_RO", "session_count_v1", 1, "foreign")
+
+
+async def test_all_keys_are_of_the_declared_patterns_and_hold_no_id(redis: Server, on_redis: Make) -> None:
+    sessions = on_redis(session_max_concurrent=2)
+    made = [await sessions.create_session("alice", {"access_token": "very-secret"}) for _ in range(3)]
+    rotated = await sessions.rotate_session(made[2].session_id)
+    assert rotated is not None
+    await sessions.revoke_session(made[1].session_id, "x")
+    secrets = [one.session_id.partition(".")[2] for one in (*made, rotated)]
+    with redis.admin() as admin:
+        keys = [key.decode() for key in admin.keys("*")]
+        dump = b"".join(admin.dump(key) or b"" for key in keys) + "".join(keys).encode()
+    prefixes = tuple(pattern.rstrip("*") for pattern in acl.WRITABLE)
+    assert all(key.startswith(prefixes) or key in acl.READABLE for key in keys)
+    assert {key.split("{")[0] for key in keys} == {*(pattern.split("{")[0] for pattern in acl.WRITABLE), *acl.READABLE}
+    assert not any(secret.encode() in dump for secret in [*secrets, "very-secret"])
+
+
+async def test_every_key_but_streams_and_indexes_ends_by_itself(redis: Server, on_redis: Make) -> None:
+    sessions = on_redis(session_max_concurrent=2)
+    for _ in range(4):
+        session = await sessions.create_session("alice")
+    await sessions.rotate_session(session.session_id)
+    with redis.admin() as admin:
+        lasting = {key.decode().split("{")[0] for key in admin.keys("*") if admin.pttl(key) == -1}
+    assert lasting == {"session_index:", "session_events:", "session_meta"}
+    assert protocol.index_keys()[0] == "session_index:{0}"
+
+
+def _all_commands(admin: Any) -> Iterator[tuple[str, int]]:
+    """Every command and subcommand of the server (``config|get``), with how many arguments it needs."""
+    connection = admin.connection_pool.get_connection()
+    connection.send_command("COMMAND")
+    for row in connection.read_response():
+        for name, arity, *_ in row[9] or [row]:
+            yield name.decode(), abs(arity) - 1 - name.count(b"|")
+    admin.connection_pool.release(connection)
+
+
+def _may_run(admin: Any, name: str, arguments: int) -> bool:
+    try:
+        answer = admin.execute_command("ACL", "DRYRUN", "sessions", *name.split("|"), *["session:{1}:x"] * arguments)
+    except ResponseError:  # allowed, and then it found the arguments to be nonsense
+        return True
+    return b"no permissions to run" not in answer

@@ -1,0 +1,86 @@
+"""`durable` says what replicas confirmed for this very write (S7)."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from session_core import SessionManager
+from session_core.deploy import load_functions
+from tests.session_core import servers
+from tests.session_core.conftest import add_users, redis_settings
+from tests.session_core.servers import Server
+from tests.session_core.wire import wire_to
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+async def pair(bridge: Any) -> AsyncIterator[tuple[Server, Server]]:
+    """A primary and its replica."""
+    with (
+        servers.redis_server(bridge, alias="primary") as primary,
+        servers.redis_server(bridge, "--replicaof", "primary", "6379", alias="replica") as replica,
+    ):
+        add_users(primary)
+        message = await load_functions(redis_settings(primary, session_wait_replicas=1, session_wait_timeout_ms=5000))
+        assert "confirmed by the replicas" in message
+        yield primary, replica
+
+
+async def test_writes_are_durable_with_a_replica_and_not_without(pair: tuple[Server, Server]) -> None:
+    primary, replica = pair
+    async with SessionManager(redis_settings(primary, session_wait_replicas=1)) as sessions:
+        session = await sessions.create_session("alice")
+        assert session.durable
+        rotated = await sessions.rotate_session(session.session_id)
+        assert rotated is not None
+        assert rotated.durable
+        updated = await sessions.update_metadata(rotated.session_id, {"a": 1})
+        assert updated is not None
+        assert updated.durable
+        assert sessions.counts.not_durable == 0
+        replica.docker("pause")
+        try:
+            assert (await sessions.create_session("alice")).durable is False
+            outcome = await sessions.revoke_session(rotated.session_id)
+            assert outcome
+            assert not outcome.durable
+            assert not (await sessions.revoke_user_sessions("alice")).durable
+            assert sessions.counts.not_durable == 3
+        finally:
+            replica.docker("unpause")
+        assert (await sessions.revoke_session(rotated.session_id)).durable
+        assert (await sessions.revoke_user_sessions("alice")).durable
+
+
+@pytest.mark.parametrize("lost", [b"session_create_v1", b"session_revoke_v1", b"session_revoke_user_v1"])
+async def test_a_repeat_after_a_lost_reply_does_not_claim_durability_that_is_not_there(
+    pair: tuple[Server, Server], lost: bytes
+) -> None:
+    primary, replica = pair
+    async with wire_to(primary.port) as wire:
+        settings = redis_settings(primary, redis_url=f"redis://127.0.0.1:{wire.port}/0", session_wait_replicas=1)
+        async with SessionManager(settings) as sessions:
+            session = await sessions.create_session("alice")
+            assert session.durable
+
+            def lose(request: bytes) -> bool:
+                if lost not in request:
+                    return False
+                wire.lose = lambda _request: False
+                return True
+
+            replica.docker("pause")
+            try:
+                wire.lose = lose
+                if lost == b"session_create_v1":
+                    durable = (await sessions.create_session("alice")).durable
+                elif lost == b"session_revoke_v1":
+                    durable = (await sessions.revoke_session(session.session_id)).durable
+                else:
+                    durable = (await sessions.revoke_user_sessions("alice")).durable
+                assert sessions.effort.repeats == 1
+                assert durable is False
+            finally:
+                replica.docker("unpause")
