@@ -1,0 +1,97 @@
+"""The command line, as a process."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from session_core import acl
+from session_core.ids import new_session_id
+from tests.session_core.conftest import APP_PASSWORD, DEPLOY_PASSWORD, Make
+from tests.session_core.servers import Server
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(redis: Server) -> Run:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "REDIS_URL": redis.url,
+        "REDIS_USERNAME": "sessions",
+        "REDIS_PASSWORD": APP_PASSWORD,
+        "REDIS_DEPLOY_USERNAME": "deploy",
+        "REDIS_DEPLOY_PASSWORD": DEPLOY_PASSWORD,
+    }
+
+    def run_one(*arguments: str, stdin: str = "", **changes: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "session_core", *arguments]
+        return subprocess.run(
+            command, env=environment | changes, input=stdin, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    return run_one
+
+
+def test_the_rules_are_printed_without_a_server() -> None:
+    for option, rule in (((), acl.APP_RULE), (("--deploy",), acl.DEPLOY_RULE), (("--sentinel",), acl.SENTINEL_RULE)):
+        command = [sys.executable, "-m", "session_core", "acl", *option]
+        assert subprocess.run(command, capture_output=True, text=True, check=True, env={}).stdout.strip() == rule
+
+
+@pytest.mark.engine
+async def test_sessions_are_shown_counted_and_ended(run: Run, on_redis: Make) -> None:
+    session = await on_redis().create_session("alice", {"ip": "1.2.3.4", "access_token": "very-secret"})
+
+    def check() -> None:
+        shown = run("get", "-", stdin=session.session_id + "\n")
+        assert shown.returncode == 0, shown.stderr
+        assert json.loads(shown.stdout)["handle"] == session.handle
+        assert session.session_id not in shown.stdout
+        assert run("get", session.handle).returncode == 0
+        assert json.loads(run("list", "alice").stdout)["metadata"] == {"ip": "1.2.3.4"}
+        assert run("count").stdout == "1\n"
+        assert run("count", "alice").stdout == "1\n"
+        assert run("users").stdout == "alice\n"
+        assert run("key", "-", stdin=session.session_id).stdout.startswith("session:{")
+        assert "revoked" in run("revoke", session.handle, "--reason", "test").stdout
+        assert "test" in run("get", session.handle).stdout
+        assert run("revoke", "--user", "alice").returncode == 0
+
+    await asyncio.to_thread(check)
+
+
+@pytest.mark.engine
+async def test_what_is_wrong_is_one_line_and_a_status(run: Run) -> None:
+    def check() -> None:
+        missing = run("get", new_session_id("alice"))
+        assert (missing.returncode, missing.stdout) == (3, "")
+        assert run("revoke", new_session_id("alice")).returncode == 3
+        for bad in (run("get", "nonsense"), run("count", REDIS_PASSWORD="wrong"), run("count", REDIS_URL="")):
+            assert bad.returncode == 1
+            assert bad.stderr.startswith("session-core: ")
+            assert bad.stderr.count("\n") == 1
+            assert "Traceback" not in bad.stderr
+
+    await asyncio.to_thread(check)
+
+
+@pytest.mark.engine
+async def test_functions_are_loaded_with_the_deploy_user(run: Run, redis: Server) -> None:
+    with redis.admin() as admin:
+        admin.execute_command("FUNCTION", "FLUSH")
+
+    def check() -> None:
+        assert "functions load" in run("doctor").stdout
+        assert "loaded" in run("functions", "load").stdout
+        assert "already" in run("functions", "load").stdout
+        assert run("functions", "load", REDIS_DEPLOY_PASSWORD="wrong").returncode == 1
+        found = run("doctor").stdout
+        assert "function library present" in found
+        assert "no TLS" in found
+
+    await asyncio.to_thread(check)
