@@ -11,6 +11,9 @@ DATA=${KIT_DATA_DIR:-/data}
 REDISCLI_AUTH=$(cat "$KIT/node.password")
 export REDISCLI_AUTH
 
+# ENGINE: whose programs these are. Images of Valkey may carry links with Redis's names, so Valkey is looked for first.
+if command -v valkey-server >/dev/null; then ENGINE=valkey; else ENGINE=redis; fi
+
 log() { printf '%s %s: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$NODE" "$*" >&2; }
 
 # say MESSAGE: logs it unless it was the last thing said, so that a wait shows its reasons and not its polls.
@@ -24,7 +27,7 @@ say() {
 cli() {
   cli_host=$1 cli_port=$2
   shift 2
-  timeout 2 redis-cli -h "$cli_host" -p "$cli_port" --tls --cacert "$KIT/tls/ca.crt" \
+  timeout 2 "$ENGINE-cli" -h "$cli_host" -p "$cli_port" --tls --cacert "$KIT/tls/ca.crt" \
     --user node --no-auth-warning "$@" 2>/dev/null | tr -d '\r'
 }
 
@@ -32,9 +35,6 @@ count() { echo $#; }
 majority_of() { echo $(($(count "$@") / 2 + 1)); }
 host_of() { echo "${1%:*}"; }
 port_of() { echo "${1##*:}"; }
-
-# program REDIS_NAME: the path of that program, or of Valkey's twin of it.
-program() { command -v "redis-$1" || command -v "valkey-$1"; }
 
 # named_by SENTINEL: the "host:port" that it calls the primary, or nothing.
 named_by() {

@@ -3,8 +3,10 @@
 # It never guesses. A node follows only the primary that a majority of the configured Sentinels names. It becomes primary
 # by itself in two cases alone, both with no other node running that could be promoted: an election among nodes that are all
 # waiting here (a cold start), and a fresh install, proven by every configured node saying that it is empty.
-# While it waits, a node tells the others what it holds through a "waiting room": a Redis without data on port + 10000.
-PORT= SELF=
+# While it waits, a node tells the others what it holds and for whom it votes through a "waiting room": a Redis without
+# data on port + 10000. An election needs the vote of every node that is waiting, given after one's own was published:
+# of two nodes with different views at most one can have them all.
+PORT='' SELF=''
 for node in $NODES; do
   [ "$(host_of "$node")" = "$NODE" ] && SELF=$node PORT=$(port_of "$node")
 done
@@ -38,7 +40,7 @@ held() {
 LOCAL_PASSWORD=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
 local_user() { echo "user local on >$LOCAL_PASSWORD resetchannels -@all $*"; }
 local_cli() {
-  REDISCLI_AUTH=$LOCAL_PASSWORD timeout 2 redis-cli -h 127.0.0.1 -p "$1" --tls --cacert "$KIT/tls/ca.crt" \
+  REDISCLI_AUTH=$LOCAL_PASSWORD timeout 2 "$ENGINE-cli" -h 127.0.0.1 -p "$1" --tls --cacert "$KIT/tls/ca.crt" \
     --user local --no-auth-warning $2 2>/dev/null
 }
 
@@ -46,18 +48,25 @@ ROOM=
 open_waiting_room() {
   mkdir -p "$RUN/room"
   { echo "user default off"
-    echo "user node on #$(printf %s "$REDISCLI_AUTH" | sha256sum | cut -d' ' -f1) resetchannels -@all ~kit:held +get +info +ping"
-    local_user '~kit:held +set'; } >"$RUN/room/users.acl"
+    echo "user node on #$(printf %s "$REDISCLI_AUTH" | sha256sum | cut -d' ' -f1) resetchannels -@all ~kit:state +get +info +ping"
+    local_user '~kit:state +set'; } >"$RUN/room/users.acl"
   { grep -E '^(bind|protected-mode|port|tls-)' "$KIT/redis.conf" | grep -v '^tls-port'
     printf 'tls-port %s\naclfile %s\ndir %s\nsave ""\nappendonly no\nloglevel warning\n' \
       "$((PORT + 10000))" "$RUN/room/users.acl" "$RUN/room"; } >"$RUN/room/redis.conf"
-  "$(program server)" "$RUN/room/redis.conf" >/dev/null &
+  "$ENGINE-server" "$RUN/room/redis.conf" >/dev/null &
   ROOM=$!
   trap 'kill "$ROOM" 2>/dev/null || :; exit 143' TERM INT
-  until local_cli "$((PORT + 10000))" "SET kit:held $(held)" >/dev/null; do
+  until vote nobody; do
     kill -0 "$ROOM" 2>/dev/null || { log "fatal: the waiting room on port $((PORT + 10000)) does not start"; exit 70; }
     sleep 0.1
   done
+}
+
+# vote NODE: publishes what this node holds and whom it votes for.
+VOTED=
+vote() {
+  [ "$VOTED" = "$1" ] || local_cli "$((PORT + 10000))" "SET kit:state $(held)=$1" >/dev/null || return 1
+  VOTED=$1
 }
 
 close_waiting_room() {
@@ -67,19 +76,19 @@ close_waiting_room() {
   trap - TERM INT
 }
 
-# waiting_with NODE: what a waiting node holds (see held), or nothing.
+# waiting_with NODE: what a waiting node holds (see held) and votes for, as "time=vote"; or nothing.
 waiting_with() {
-  cli "$(host_of "$1")" "$(($(port_of "$1") + 10000))" GET kit:held | grep -E '^[0-9]+$' || :
+  cli "$(host_of "$1")" "$(($(port_of "$1") + 10000))" GET kit:state | grep -E '^[0-9]+=[^ ]+$' || :
 }
 
 # look: fills NAMED (the Sentinels' primary), and of the peers: UP (can be promoted, or must not be passed over),
-# LAME (replicas that have not synced since they started), ROLES, WAITING ("node=time ..."), ABSENT.
+# LAME (replicas that have not synced since they started), WAITING ("node=time=vote ..."), ABSENT.
 look() {
   set --
   for sentinel in $SENTINELS; do set -- "$@" "$(named_by "$sentinel")"; done
   # shellcheck disable=SC2086
   NAMED=$(agreed "$(majority_of $SENTINELS)" "$@")
-  UP= LAME= WAITING= ABSENT= NAMED_ROLE=
+  UP='' LAME='' WAITING='' ABSENT='' NAMED_ROLE=''
   for peer in $PEERS; do
     role=$(role_of "$peer")
     [ "$peer" = "$NAMED" ] && NAMED_ROLE=$role
@@ -93,18 +102,20 @@ look() {
   done
 }
 
-# winner NAMED NODE=TIME...: which waiting node becomes primary. The named one, as it took the last writes, unless it has
-# lost its data or another one's last write is STALE_MARGIN later (then its disk was set back); else the newest; nobody
-# where no node holds anything.
+# winner: which waiting node is to be primary. The named one, as it took the last writes, unless it has lost its data or
+# another one's last write is STALE_MARGIN later (then its disk was set back); else the newest, the first of NODES among
+# equals; nobody where no node holds anything.
 winner() {
-  named=$1
-  shift
-  printf '%s\n' "$@" | awk -F= -v named="$named" -v margin="$STALE_MARGIN" '
+  for node in $NODES; do
+    if [ "$node" = "$SELF" ]; then echo "$SELF=$(held)"; continue; fi
+    for waiting in $WAITING; do [ "${waiting%%=*}" = "$node" ] && echo "$waiting"; done
+  done | awk -F= -v named="$NAMED" -v margin="$STALE_MARGIN" '
     $2 > newest { newest = $2; best = $1 } $1 == named { named_time = $2 }
     END { print (named_time > 0 && newest - named_time <= margin) ? named : best }'
 }
 
-# decide: prints "primary", "replica HOST PORT" or "wait REASON", from what look has seen and the seconds WAITED.
+# decide: prints "primary", "replica HOST PORT", "elect NODE" or "wait REASON", from what look has seen and how long this
+# node has WAITED (s).
 decide() {
   if [ -e "$FORCE" ]; then echo primary; return; fi
   if [ -n "$NAMED" ] && [ "$NAMED_ROLE" = primary ]; then
@@ -125,20 +136,20 @@ elect() {
   elif [ -n "$ABSENT$LAME" ] && [ "$WAITED" -lt "$ABSENT_GRACE" ]; then
     echo "wait up to $ABSENT_GRACE s for$ABSENT$LAME"
   else
-    # shellcheck disable=SC2086
-    elected=$(winner "$NAMED" "$SELF=$(held)" $WAITING)
-    if [ -z "$elected" ]; then elect_first
-    elif [ -z "$NAMED" ] && [ "$WAITED" -lt "$SENTINEL_GRACE" ]; then
+    elected=$(winner)
+    if [ -z "$elected" ] && [ -n "$ABSENT$LAME" ]; then
+      echo "wait for$ABSENT$LAME: all nodes here are empty, so the data may be there"
+    elif [ -n "$elected" ] && [ -z "$NAMED" ] && [ "$WAITED" -lt "$SENTINEL_GRACE" ]; then
       echo "wait up to $SENTINEL_GRACE s for the Sentinels to say who was primary"
-    elif [ "$elected" = "$SELF" ]; then echo primary
-    else echo "wait for $elected, which holds the newest data, to become primary"; fi
+    else
+      echo "elect ${elected:-$FIRST}"
+    fi
   fi
 }
 
-elect_first() {
-  if [ -n "$ABSENT$LAME" ]; then echo "wait for$ABSENT$LAME: all nodes here are empty, so the data may be there"
-  elif [ "$SELF" = "$FIRST" ]; then echo primary
-  else echo "wait for $FIRST, the first node of a fresh install, to become primary"; fi
+# unanimous: whether every waiting peer votes for this node.
+unanimous() {
+  for waiting in $WAITING; do [ "${waiting##*=}" = "$SELF" ] || return 1; done
 }
 
 # become_eligible: once the first sync is complete in memory and in the AOF, lets Sentinel promote this replica.
@@ -163,10 +174,9 @@ become_eligible() {
 
 # Redis and Valkey do not read each other's newer files: data stays with the engine that wrote it.
 check_engine() {
-  engine=$(basename "$(program server)" | cut -d- -f1)
-  if [ ! -e "$DATA/kit-engine" ]; then echo "$engine" >"$DATA/kit-engine"; return; fi
+  if [ ! -e "$DATA/kit-engine" ]; then echo "$ENGINE" >"$DATA/kit-engine"; return; fi
   writer=$(cat "$DATA/kit-engine")
-  [ "$writer" = "$engine" ] || { log "fatal: this is $engine, but the data was written by $writer"; exit 65; }
+  [ "$writer" = "$ENGINE" ] || { log "fatal: this is $ENGINE, but the data was written by $writer"; exit 65; }
 }
 
 prepare() { # prepare EXTRA_CONF_LINES: redis.conf is made anew at each start, so no CONFIG REWRITE outlives a new rendering
@@ -184,9 +194,18 @@ main() {
     look
     decision=$(decide)
     case $decision in
-      wait*) say "$decision"; sleep "$POLL"; WAITED=$((WAITED + POLL)) ;;
-      *) break ;;
+      primary | replica*) break ;;
+      "elect $SELF")
+        if [ "$VOTED" = "$SELF" ] && unanimous; then decision=primary; break; fi
+        say "stands for primary; waits for the votes of:$WAITING"
+        vote "$SELF" ;;
+      elect*)
+        say "votes for ${decision#elect }, which holds the newest data or is the first node of a fresh install"
+        vote "${decision#elect }" ;;
+      *) say "$decision"; vote nobody ;;
     esac
+    sleep "$POLL"
+    WAITED=$((WAITED + POLL))
   done
   log "starts as $decision (named: ${NAMED:-none}; running:${UP:- none}; waiting:${WAITING:- none}; missing:${ABSENT:- none}; holds $(held))"
   close_waiting_room
@@ -199,7 +218,7 @@ main() {
       become_eligible & ;;
   esac
   unset LOCAL_PASSWORD REDISCLI_AUTH
-  exec "$(program server)" "$RUN/redis.conf"
+  exec "$ENGINE-server" "$RUN/redis.conf"
 }
 
 [ "${KIT_SOURCED:-}" ] || main

@@ -3,7 +3,7 @@
 # A Sentinel without memory watches nobody by default: it asks the other Sentinels, then the nodes' own ROLE.
 STATE=$DATA/sentinel.conf
 POLL=${POLL:-1}
-OTHERS= SELF=
+OTHERS='' SELF=''
 for sentinel in $SENTINELS; do
   if [ "$(host_of "$sentinel")" = "$NODE" ]; then SELF=$sentinel; else OTHERS="$OTHERS $sentinel"; fi
 done
@@ -55,7 +55,7 @@ main() {
   mv "$STATE.new" "$STATE"
   cp "$KIT/users.acl" "$RUN/users.acl"
   unset REDISCLI_AUTH
-  if command -v redis-sentinel >/dev/null; then exec redis-sentinel "$STATE"; else exec valkey-sentinel "$STATE"; fi
+  exec "$ENGINE-sentinel" "$STATE"
 }
 
 [ "${KIT_SOURCED:-}" ] || main

@@ -91,24 +91,10 @@ def _other_engine(wanted: Wanted) -> Iterator[Refusal]:
     volumes = [volume for volume in wanted.project.volumes() if "_redis-" in volume]
     if not volumes:
         return
-    mounts = [word for volume in volumes for word in ("--volume", f"{volume}:/held/{volume}:ro")]
-    script = (
-        "cat /held/*/kit-engine 2>/dev/null | sort -u | head -n 1; command -v redis-server valkey-server | head -n 1"
-    )
-    words = [
-        "run",
-        "--rm",
-        "--network",
-        "none",
-        "--user",
-        "999:999",
-        *mounts,
-        "--entrypoint",
-        "sh",
-        image,
-        "-c",
-        script,
-    ]
+    mounts = [f"--volume={volume}:/held/{volume}:ro" for volume in volumes]
+    # Images of Valkey may carry links with Redis's names, so Valkey is looked for first.
+    script = "cat /held/*/kit-engine 2>/dev/null | sort -u; command -v valkey-server || command -v redis-server"
+    words = ["run", "--rm", "--network=none", "--user=999:999", *mounts, "--entrypoint=sh", image, "-c", script]
     lines = docker(*words).split()
     if len(lines) > 1 and lines[0] not in lines[1]:
         offered = lines[1].rpartition("/")[2].removesuffix("-server")

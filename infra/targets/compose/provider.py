@@ -23,7 +23,7 @@ from infra.targets.compose import files
 from infra.targets.compose.engine import EngineError
 from infra.targets.compose.observed import RUNNING, states
 from infra.targets.compose.preflight import image_ids, refusals
-from infra.targets.compose.rollout import RolloutError, restart, roll, start
+from infra.targets.compose.rollout import RolloutError, roll, start, stop
 from infra.targets.compose.wanted import Props, Wanted
 
 COMPARED = ("files", "secretFiles", "imageIds", "containers", "deleteData")
@@ -55,9 +55,7 @@ class ComposeProvider(ResourceProvider):
     def check(self, olds: Props, news: Props) -> CheckResult:
         """Refuse, in a preview already, what cannot work; find out which images would run."""
         wanted = Wanted.of(news)
-        failures = [
-            CheckFailure("", refusal.reason) for refusal in refusals(wanted, olds.get("imageIds") or {})
-        ]
+        failures = [CheckFailure("", refusal.reason) for refusal in refusals(wanted, olds.get("imageIds") or {})]
         ids = {} if failures else image_ids(wanted.images)
         containers = dict.fromkeys(wanted.parts.all_names, RUNNING)
         return CheckResult({**news, "imageIds": ids, "containers": containers}, failures)
@@ -88,12 +86,9 @@ class ComposeProvider(ResourceProvider):
         """Bring the deployment to its new files, node by node; back to the old ones if that does not work."""
         before, wanted = Wanted.of(olds), Wanted.of(news)
         try:
-            if wanted.parts.same_nodes(before.parts):
-                _bring_to(wanted)
-            else:
-                restart(before.project, lambda: files.write(wanted.project.directory, wanted.files), wanted.parts, _say)
+            _change(before, wanted)
         except (RolloutError, EngineError) as error:
-            _go_back(before, error)
+            _go_back(wanted, before, error)
         return UpdateResult(_outs(news))
 
     @in_one_sentence
@@ -106,15 +101,20 @@ class ComposeProvider(ResourceProvider):
         files.remove(wanted.project.directory)
 
 
-def _bring_to(wanted: Wanted) -> None:
-    files.write(wanted.project.directory, wanted.files)
-    roll(wanted.project, wanted.parts, states(wanted), _say)
+def _change(before: Wanted, wanted: Wanted) -> None:
+    if wanted.parts.same_nodes(before.parts):
+        files.write(wanted.project.directory, wanted.files)
+        roll(wanted.project, wanted.parts, states(wanted), _say)
+    else:
+        stop(before.project, _say)
+        files.write(wanted.project.directory, wanted.files)
+        start(wanted.project, wanted.parts, _say)
 
 
-def _go_back(before: Wanted, error: Exception) -> None:
+def _go_back(wanted: Wanted, before: Wanted, error: Exception) -> None:
     _say(f"{error}\nputting the previous files back")
     try:
-        _bring_to(before)
+        _change(wanted, before)
     except (RolloutError, EngineError) as second:
         message = f"{error}\nPutting the previous files back failed as well: {second}\nCorrect it, then run up again."
     else:

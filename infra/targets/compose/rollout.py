@@ -38,12 +38,10 @@ def start(project: Project, parts: Parts, say: Say) -> None:
         wait_healthy(project, service)
 
 
-def restart(project: Project, write_files: Callable[[], None], parts: Parts, say: Say) -> None:
-    """Stop everything, then start it from other files: where the nodes no longer know each other by the same names."""
+def stop(project: Project, say: Say) -> None:
+    """Stop everything, where the nodes will no longer know each other by the same addresses; the volumes stay."""
     say("stopping everything: the nodes get other addresses, which cannot be done one by one")
     project.compose("down", "--remove-orphans", "--timeout", "30")
-    write_files()
-    start(project, parts, say)
 
 
 def roll(project: Project, parts: Parts, states: Mapping[str, str], say: Say) -> None:
