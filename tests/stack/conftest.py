@@ -7,28 +7,23 @@ import pytest
 
 from tests.stack.kit import Access, Stack
 
-PORTS = {"redisPort": 17379, "sentinelPort": 37379, "httpsPort": 19443}
-OTHER_PORTS = {"redisPort": 17479, "sentinelPort": 37479, "httpsPort": 19543}
 
-
-@pytest.fixture(name="stack", scope="module")
+@pytest.fixture(name="stack")
 def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    yield from _temporary("test-one", tmp_path_factory.mktemp("state-one"), PORTS)
+    """A stack that is not up yet, for one test alone."""
+    yield from _temporary("test-own", tmp_path_factory.mktemp("state-own"), first_port=17479)
 
 
-@pytest.fixture(name="other_stack", scope="module")
-def _other_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    yield from _temporary("test-two", tmp_path_factory.mktemp("state-two"), OTHER_PORTS)
+@pytest.fixture(name="running", scope="session")
+def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Access]:
+    """A deployment that runs, for all tests: one that breaks it mends it."""
+    for stack in _temporary("test-shared", tmp_path_factory.mktemp("state-shared"), first_port=17379):
+        stack.up()
+        yield Access.to(stack)
 
 
-@pytest.fixture(name="running", scope="module")
-def _running(stack: Stack) -> Access:
-    """A deployment that runs; a test that breaks it mends it."""
-    stack.up()
-    return Access.to(stack)
-
-
-def _temporary(name: str, state: Path, ports: dict[str, int]) -> Iterator[Stack]:
+def _temporary(name: str, state: Path, first_port: int) -> Iterator[Stack]:
+    ports = {"redisPort": first_port, "sentinelPort": first_port + 10, "httpsPort": first_port + 20}
     stack = Stack(name, state, ports)
     stack.remove()  # what a killed run has left
     state.mkdir(exist_ok=True)

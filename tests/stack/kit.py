@@ -154,16 +154,13 @@ class Access:
             session_max_concurrent=5,
         )
 
-    def node(self, name: str) -> Any:
-        """A connection as `admin` to a Redis node or Sentinel."""
-        addresses = dict(address.split(":") for address in (*self.outputs.redis_nodes, *self.outputs.sentinels))
-        password = self.outputs.admin_password
-        assert password
+    def connect(self, address: str, username: str | None = None, password: str | None = None) -> Any:
+        """Connect to an announced address (redis-py types its commands for two kinds of client at once)."""
         return redis.Redis(
             host="127.0.0.1",
-            port=int(addresses[name]),
-            username="admin",
-            password=password.get_secret_value(),
+            port=int(address.rpartition(":")[2]),
+            username=username,
+            password=password,
             ssl=True,
             ssl_ca_certs=str(self.ca_file),
             decode_responses=True,
@@ -171,6 +168,15 @@ class Access:
             socket_timeout=2,
             socket_connect_timeout=2,
         )
+
+    def address(self, name: str) -> str:
+        addresses = (*self.outputs.redis_nodes, *self.outputs.sentinels)
+        return next(address for address in addresses if address.startswith(f"{name}:"))
+
+    def node(self, name: str) -> Any:
+        """Connect to a Redis node or Sentinel as `admin`."""
+        assert self.outputs.admin_password
+        return self.connect(self.address(name), "admin", self.outputs.admin_password.get_secret_value())
 
     def names(self, kind: str) -> list[str]:
         addresses = self.outputs.redis_nodes if kind == "redis" else self.outputs.sentinels

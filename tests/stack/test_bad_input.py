@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.stack.kit import Access, docker
+from tests.stack.writer import Writer, lost
 
 pytestmark = [pytest.mark.stack, pytest.mark.engine]
 
@@ -84,10 +85,25 @@ def test_docker_that_does_not_run_is_said(refused: Callable[..., str]) -> None:
     assert "Start it" in shown
 
 
-def test_a_setting_that_redis_refuses_leaves_the_deployment_as_it_was(running: Access) -> None:
-    """A bad setting that no check of ours sees: the files go back, no session is lost."""
-    running.wait_settled()
-    damaged = running.stack.directory / "redis-2"
+def test_a_change_that_fails_half_way_goes_back_to_what_ran(running: Access) -> None:
+    with Writer(running.settings) as writer:
+        writer.wait_for(50)
+        running.stack.set("serviceImage", "redis:8")
+        shown = running.stack.pulumi("up", "--yes", "--skip-preview", check=False)
+        running.stack.unset("serviceImage")
+        writer.wait_for(50)
+
+    assert not shown.startswith("exit 0")
+    assert "what ran before runs again" in shown
+    assert "Traceback" not in shown
+    assert writer.failures == []
+    running.stack.up()
+    running.stack.pulumi("up", "--yes", "--expect-no-changes")
+
+
+def test_nodes_with_other_names_stop_and_start_with_every_session(running: Access) -> None:
+    with Writer(running.settings) as writer:
+        writer.wait_for(50)
 
     running.stack.set("sentinelMasterName", "other")
     shown = running.stack.up()
@@ -95,5 +111,5 @@ def test_a_setting_that_redis_refuses_leaves_the_deployment_as_it_was(running: A
     running.stack.up()
 
     assert "stopping everything" in shown
-    assert damaged.exists()
     running.wait_settled()
+    assert lost(running.settings, writer.acknowledged) == []

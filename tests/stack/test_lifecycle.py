@@ -106,20 +106,18 @@ def test_a_refresh_shows_an_altered_file_and_up_restores_it(running: Access) -> 
     assert altered.read_text() == text
 
 
-def test_two_stacks_run_side_by_side(running: Access, other_stack: Stack) -> None:
-    other_stack.up()
-    other = Access.to(other_stack)
+def test_two_stacks_run_side_by_side(running: Access, stack: Stack) -> None:
+    stack.up()
+    other = Access.to(stack)
 
     other.wait_settled()
     running.wait_settled()
 
     assert {other.outputs.url} & {running.outputs.url} == set()
-    other_stack.set("compose.deleteData", "true")
-    other_stack.up()
-    other_stack.pulumi("destroy", "--yes", "--skip-preview")
-    assert (
-        docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={other_stack.project}") == ""
-    )
+    stack.set("compose.deleteData", "true")
+    stack.up()
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    assert docker("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={stack.project}") == ""
     running.wait_settled()
 
 
