@@ -14,7 +14,7 @@ help: ## this list
 
 up: tools ## bring a deployment up (or to its changed settings) and prove it by a first session
 	@bash ci/stack.sh $(STACK)
-	@$(PULUMI) up --yes --suppress-outputs
+	@$(PULUMI) up --yes --refresh --suppress-outputs
 	@bash ci/stack.sh $(STACK)
 	@$(PULUMI) stack output --json --show-secrets | python ci/first_session.py $(STACK)
 
@@ -26,7 +26,7 @@ status: ## what runs, and who is primary
 	@$(RUN) bash ci/status.sh $(STACK)
 
 logs: ## the last lines of every container (CMD=redis-1 for one, CMD=-f to follow)
-	@docker compose --project-name redis-session-kit-$(STACK) logs --tail 50 $(CMD)
+	@docker compose --project-name redis-session-kit-$(STACK) logs --tail 500 $(CMD)
 
 redis-cli: ## redis-cli on the primary as admin (CMD='HGETALL key' for one command)
 	@$(RUN) bash ci/redis-cli.sh $(STACK) $(CMD)

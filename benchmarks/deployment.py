@@ -140,8 +140,10 @@ def as_text(report: dict[str, Any]) -> str:
             for kind, each in report["recovery_s"].items()
         ),
         f"| the same, all {len(everything)} kills | p95 {p95:.2f} s |",
-        f"| acknowledged (durable) sessions lost | {report['acknowledged_sessions_lost']} of "
-        f"{report['acknowledged_sessions']} |",
+        (
+            f"| acknowledged (durable) sessions lost | {report['acknowledged_sessions_lost']} of "
+            f"{report['acknowledged_sessions']} |"
+        ),
         f"| logins that succeeded without a replica's confirmation | {report['unconfirmed_sessions']} |",
         "",
     ]

@@ -40,7 +40,7 @@ def in_one_sentence(method: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return method(*args, **kwargs)
-        except (RolloutError, EngineError):
+        except (RolloutError, EngineError, OSError):
             sys.tracebacklimit = 0
             raise
 
@@ -87,7 +87,7 @@ class ComposeProvider(ResourceProvider):
         before, wanted = Wanted.of(olds), Wanted.of(news)
         try:
             _change(before, wanted)
-        except (RolloutError, EngineError) as error:
+        except (RolloutError, EngineError, OSError) as error:
             _go_back(wanted, before, error)
         return UpdateResult(_outs(news))
 
@@ -115,7 +115,7 @@ def _go_back(wanted: Wanted, before: Wanted, error: Exception) -> None:
     _say(f"{error}\nputting the previous files back")
     try:
         _change(wanted, before)
-    except (RolloutError, EngineError) as second:
+    except (RolloutError, EngineError, OSError) as second:
         message = f"{error}\nPutting the previous files back failed as well: {second}\nCorrect it, then run up again."
     else:
         message = f"{error}\nThe previous files are back in place, and what ran before runs again."

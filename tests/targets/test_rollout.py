@@ -1,0 +1,87 @@
+"""The order of a rolling change, seen at the command line of Docker by a project that notes what it is asked."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.targets.compose import rollout
+from infra.targets.compose.engine import EngineError, Project, docker
+from infra.targets.compose.wanted import Parts
+
+PARTS = Parts(
+    redis=("redis-1:6379", "redis-2:6380", "redis-3:6381"),
+    sentinels=("sentinel-1:26379", "sentinel-2:26380", "sentinel-3:26381"),
+    services=("session-1", "session-2"),
+    others=("gateway", "exporter"),
+    master_name="mymaster",
+)
+
+
+@pytest.fixture(name="asked")
+def _asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was asked of the project in which redis-2 is primary until it has handed over to redis-1."""
+    asked: list[str] = []
+    primary = ["redis-2"]
+
+    def compose(_project: Project, *words: str, timeout: float = 0) -> str:
+        asked.append(" ".join(words))
+        return ""
+
+    def ctl(_project: Project, service: str, *words: str) -> str:
+        asked.append(f"{service}: {words[0]}")
+        primary[0] = "redis-1"
+        return "done"
+
+    monkeypatch.setattr(Project, "compose", compose)
+    monkeypatch.setattr(Project, "ctl", ctl)
+    monkeypatch.setattr(rollout, "settle", lambda _project, _parts: primary[0])
+    monkeypatch.setattr(rollout, "load_functions", lambda _project, _say: asked.append("functions"))
+    monkeypatch.setattr(rollout, "wait_healthy", lambda _project, service: asked.append(f"{service} healthy"))
+    return asked
+
+
+def states(**altered: str) -> dict[str, str]:
+    return dict.fromkeys(PARTS.all_names, "running") | {
+        name.replace("_", "-"): state for name, state in altered.items()
+    }
+
+
+def roll(**altered: str) -> None:
+    rollout.roll(Project("p", Path()), PARTS, states(**altered), lambda _text: None)
+
+
+def test_sentinels_go_first_then_replicas_then_the_primary_after_a_handover_then_the_service(asked: list[str]) -> None:
+    roll(**{name.replace("-", "_"): "altered" for name in PARTS.all_names})
+
+    one = "up --detach --no-deps"
+    assert asked == [
+        *(f"{one} sentinel-{number}" for number in (1, 2, 3)),
+        f"{one} redis-1",
+        f"{one} redis-3",
+        "redis-2: handover",
+        f"{one} redis-2",
+        "functions",
+        f"{one} session-1",
+        "session-1 healthy",
+        f"{one} session-2",
+        "session-2 healthy",
+        "up --detach --remove-orphans",
+    ]
+
+
+def test_a_replica_alone_is_replaced_without_a_handover(asked: list[str]) -> None:
+    roll(redis_3="altered")
+
+    assert "redis-2: handover" not in asked
+    assert "up --detach --no-deps redis-3" in asked
+
+
+def test_a_stopped_node_is_started_and_a_paused_one_goes_on_before_anything_is_replaced(asked: list[str]) -> None:
+    roll(redis_1="exited", sentinel_2="paused", redis_3="altered")
+
+    assert asked[:2] == ["unpause sentinel-2", "up --detach --no-deps redis-1"]
+
+
+def test_a_command_that_fails_says_which_and_why() -> None:
+    with pytest.raises(EngineError, match=r"docker no-such-command: .*no-such-command"):
+        docker("no-such-command")
