@@ -4,7 +4,7 @@
 # by itself in two cases alone, both with no other node running that could be promoted: an election among nodes that are all
 # waiting here (a cold start), and a fresh install, proven by every configured node saying that it is empty.
 # While it waits, a node tells the others what it holds and for whom it votes through a "waiting room": a Redis without
-# data on port + 10000. An election needs the vote of every node that is waiting, given after one's own was published:
+# data on another port. An election needs the vote of every node that is waiting, given after one's own was published:
 # of two nodes with different views at most one can have them all.
 PORT='' SELF=''
 for node in $NODES; do
@@ -23,6 +23,12 @@ STALE_MARGIN=${STALE_MARGIN:-10}      # s by which the named primary's last writ
 SYNC_GRACE=${SYNC_GRACE:-60}          # s after which a replica that finds no primary goes back to the waiting room
 POLL=${POLL:-1}
 
+# keep TEXT FILE: the file has the text or is as it was, also after a power cut or on a full disk.
+keep() {
+  echo "$1" >"$2.new"
+  mv "$2.new" "$2"
+}
+
 # held: the Unix time in s of the last write on disk, 0 for no data. A replica's first sync replaces its data, so until
 # that is complete (also in the AOF) it counts with what it held before.
 held() {
@@ -36,7 +42,7 @@ held() {
   echo "$held_time"
 }
 
-# with_local_user FILE EXTRA...: the ACL file plus a user `local` whose password never leaves this container.
+# local_user RULES...: a line of an ACL file, for a user `local` whose password never leaves this container.
 LOCAL_PASSWORD=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
 local_user() { echo "user local on >$LOCAL_PASSWORD resetchannels -@all $*"; }
 local_cli() {
@@ -44,7 +50,10 @@ local_cli() {
     --user local --no-auth-warning $2 2>/dev/null
 }
 
-ROOM=
+# room_of PORT: the waiting room's port, 10000 away.
+room_of() { if [ "$1" -le 55535 ]; then echo $(($1 + 10000)); else echo $(($1 - 10000)); fi; }
+
+ROOM='' ROOM_PORT=$(room_of "$PORT")
 open_waiting_room() {
   mkdir -p "$RUN/room"
   { echo "user default off"
@@ -52,12 +61,12 @@ open_waiting_room() {
     local_user '~kit:state +set'; } >"$RUN/room/users.acl"
   { grep -E '^(bind|protected-mode|port|tls-)' "$KIT/redis.conf" | grep -v '^tls-port'
     printf 'tls-port %s\naclfile %s\ndir %s\nsave ""\nappendonly no\nloglevel warning\n' \
-      "$((PORT + 10000))" "$RUN/room/users.acl" "$RUN/room"; } >"$RUN/room/redis.conf"
+      "$ROOM_PORT" "$RUN/room/users.acl" "$RUN/room"; } >"$RUN/room/redis.conf"
   "$ENGINE-server" "$RUN/room/redis.conf" >/dev/null &
   ROOM=$!
   trap 'kill "$ROOM" 2>/dev/null || :; exit 143' TERM INT
   until vote nobody; do
-    kill -0 "$ROOM" 2>/dev/null || { log "fatal: the waiting room on port $((PORT + 10000)) does not start"; exit 70; }
+    kill -0 "$ROOM" 2>/dev/null || { log "fatal: the waiting room on port $ROOM_PORT does not start"; exit 70; }
     sleep 0.1
   done
 }
@@ -65,7 +74,7 @@ open_waiting_room() {
 # vote NODE: publishes what this node holds and whom it votes for.
 VOTED=
 vote() {
-  [ "$VOTED" = "$1" ] || local_cli "$((PORT + 10000))" "SET kit:state $(held)=$1" >/dev/null || return 1
+  [ "$VOTED" = "$1" ] || local_cli "$ROOM_PORT" "SET kit:state $(held)=$1" >/dev/null || return 1
   VOTED=$1
 }
 
@@ -78,7 +87,7 @@ close_waiting_room() {
 
 # waiting_with NODE: what a waiting node holds (see held) and votes for, as "time=vote"; or nothing.
 waiting_with() {
-  cli "$(host_of "$1")" "$(($(port_of "$1") + 10000))" GET kit:state | grep -E '^[0-9]+=[^ ]+$' || :
+  cli "$(host_of "$1")" "$(room_of "$(port_of "$1")")" GET kit:state | grep -E '^[0-9]+=[^ ]+$' || :
 }
 
 # look: fills NAMED (the Sentinels' primary), and of the peers: UP (can be promoted, or must not be passed over),
@@ -115,7 +124,7 @@ winner() {
 }
 
 # decide: prints "primary", "replica HOST PORT", "elect NODE" or "wait REASON", from what look has seen and how long this
-# node has WAITED (s).
+# node has WAITED (s since who is missing last changed).
 decide() {
   if [ -e "$FORCE" ]; then echo primary; return; fi
   if [ -n "$NAMED" ] && [ "$NAMED_ROLE" = primary ]; then
@@ -174,7 +183,7 @@ become_eligible() {
 
 # Redis and Valkey do not read each other's newer files: data stays with the engine that wrote it.
 check_engine() {
-  if [ ! -e "$DATA/kit-engine" ]; then echo "$ENGINE" >"$DATA/kit-engine"; return; fi
+  if [ ! -e "$DATA/kit-engine" ]; then keep "$ENGINE" "$DATA/kit-engine"; return; fi
   writer=$(cat "$DATA/kit-engine")
   [ "$writer" = "$ENGINE" ] || { log "fatal: this is $ENGINE, but the data was written by $writer"; exit 65; }
 }
@@ -189,9 +198,11 @@ main() {
   check_engine
   rm -rf "$RUN/room"
   open_waiting_room
-  WAITED=0
+  WAITED=0 MISSING=''
   while :; do
     look
+    # Nodes may come one after the other, the newest data last; and an elected one is missing while its server starts.
+    [ "$ABSENT$LAME" = "$MISSING" ] || MISSING=$ABSENT$LAME WAITED=0
     decision=$(decide)
     case $decision in
       primary | replica*) break ;;
@@ -213,7 +224,7 @@ main() {
     primary) rm -f "$FORCE" "$UNSYNCED"; prepare ;;
     replica*)
       before=$(held)
-      echo "$before" >"$UNSYNCED"
+      keep "$before" "$UNSYNCED"
       prepare "replicaof ${decision#replica }" "replica-priority 0"
       become_eligible & ;;
   esac
