@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.stack.kit import Access, docker
+from tests.stack.kit import Access, Stack, docker
 from tests.stack.writer import Writer, lost
 
 pytestmark = [pytest.mark.stack, pytest.mark.engine]
@@ -76,6 +76,20 @@ def test_another_engine_on_existing_data_is_refused(refused: Callable[..., str])
 
     assert "valkey/valkey:8" in shown
     assert "is valkey, but the data of this stack is of redis" in shown
+
+
+def test_the_deployment_of_another_checkout_is_not_taken_over(stack: Stack) -> None:
+    project = f"com.docker.compose.project={stack.project}"
+    place = "com.docker.compose.project.working_dir=/another/checkout/.state/x"
+    labels = ["--label", project, "--label", place, "--label", "com.docker.compose.service=redis-1"]
+    container = docker("create", *labels, "redis:8")
+    try:
+        shown = stack.pulumi("preview", check=False)
+    finally:
+        docker("rm", container)
+
+    assert "already runs from /another/checkout/.state/x" in shown
+    assert "make down" in shown
 
 
 def test_docker_that_does_not_run_is_said(refused: Callable[..., str]) -> None:

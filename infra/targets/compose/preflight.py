@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from infra.targets.compose.engine import EngineError, docker, image_id
 from infra.targets.compose.wanted import Wanted
@@ -14,25 +13,21 @@ MANIFEST_TIMEOUT = 30
 """Seconds for a registry's answer whether it has an image."""
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why nothing can be done: `key` of the configuration, or nothing, and a text with the remedy."""
+def refusals(wanted: Wanted, running_ids: Mapping[str, str]) -> Iterator[str]:
+    """Everything that stands in the way, each with its remedy.
 
-    key: str
-    reason: str
-
-
-def refusals(wanted: Wanted, running_ids: Mapping[str, str]) -> Iterator[Refusal]:
-    """Everything that stands in the way; `running_ids` are the images of the deployment as it was made, if any."""
+    `running_ids` are the images of the deployment as it was made, if there is one.
+    """
     try:
         docker("info", "--format", "{{.ServerVersion}}", timeout=20)
         version = docker("compose", "version", "--short").strip().lstrip("v")
     except EngineError as error:
-        yield Refusal("", f"Docker does not answer ({error}). Start it (make tools, or Docker Desktop) and try again.")
+        yield f"Docker does not answer ({error}). Start it (make tools, or Docker Desktop) and try again."
         return
     if int(version.partition(".")[0]) < OLDEST_COMPOSE:
-        yield Refusal("", f"docker compose is {version}, but version 2 or newer is needed. Install it: make tools")
+        yield f"docker compose is {version}, but version 2 or newer is needed. Install it: make tools"
         return
+    yield from _foreign_containers(wanted)
     yield from _missing_images(wanted)
     yield from _taken_ports(wanted)
     if image_id(wanted.images["redisImage"]) not in {None, running_ids.get("redisImage")}:
@@ -44,7 +39,18 @@ def image_ids(images: Mapping[str, str]) -> dict[str, str]:
     return {key: image_id(image) or NOT_PULLED for key, image in images.items()}
 
 
-def _missing_images(wanted: Wanted) -> Iterator[Refusal]:
+def _foreign_containers(wanted: Wanted) -> Iterator[str]:
+    """Another checkout's deployment of the same name must not be taken over: it would get other passwords."""
+    containers = wanted.project.inspect().values()
+    places = {each["Config"]["Labels"].get("com.docker.compose.project.working_dir", "") for each in containers}
+    for place in sorted(places - {str(wanted.project.directory)}):
+        yield (
+            f"{wanted.project.name} already runs from {place}. "
+            "Stop it there (make down), or choose another name: make up STACK=NAME with a file stacks/Pulumi.NAME.yaml"
+        )
+
+
+def _missing_images(wanted: Wanted) -> Iterator[str]:
     for key, image in wanted.images.items():
         if image_id(image):
             continue
@@ -52,14 +58,14 @@ def _missing_images(wanted: Wanted) -> Iterator[Refusal]:
             docker("manifest", "inspect", image, timeout=MANIFEST_TIMEOUT)
         except EngineError as error:
             reason = str(error).splitlines()[-1]
-            yield Refusal(
-                key,
+            yield (
                 f"{key}: {image} in {wanted.stack_file} is not on this host and cannot be pulled ({reason}). "
-                f"Make it available (make images), or choose another: pulumi config set {key} IMAGE",
+                "Pull or build it (make tools does for the default images), or choose another: "
+                f"pulumi config set {key} IMAGE"
             )
 
 
-def _taken_ports(wanted: Wanted) -> Iterator[Refusal]:
+def _taken_ports(wanted: Wanted) -> Iterator[str]:
     for name, port in wanted.ports.items():
         if _free(port):
             continue
@@ -68,10 +74,9 @@ def _taken_ports(wanted: Wanted) -> Iterator[Refusal]:
             continue
         key, _, part = name.partition(" ")
         owner = f"container {owners[0]}" if owners else "another process"
-        yield Refusal(
-            key,
+        yield (
             f"{key}: port {port} of {part} in {wanted.stack_file} is in use by {owner} on {LOOPBACK}. "
-            f"Stop that, or choose another port: pulumi config set --path {key} PORT",
+            f"Stop that, or choose another port: pulumi config set --path {key} PORT"
         )
 
 
@@ -85,7 +90,7 @@ def _free(port: int) -> bool:
     return True
 
 
-def _other_engine(wanted: Wanted) -> Iterator[Refusal]:
+def _other_engine(wanted: Wanted) -> Iterator[str]:
     """Redis and Valkey do not read each other's newer files: data stays with the engine that wrote it."""
     image = wanted.images["redisImage"]
     volumes = [volume for volume in wanted.project.volumes() if "_redis-" in volume]
@@ -98,8 +103,7 @@ def _other_engine(wanted: Wanted) -> Iterator[Refusal]:
     lines = docker(*words).split()
     if len(lines) > 1 and lines[0] not in lines[1]:
         offered = lines[1].rpartition("/")[2].removesuffix("-server")
-        yield Refusal(
-            "redisImage",
+        yield (
             f"redisImage: {image} in {wanted.stack_file} is {offered}, but the data of this stack is of {lines[0]}. "
-            f"Choose an image of {lines[0]}, or use a fresh stack and let the sessions move there.",
+            f"Choose an image of {lines[0]}, or use a fresh stack and let the sessions move there."
         )

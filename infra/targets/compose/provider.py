@@ -55,7 +55,7 @@ class ComposeProvider(ResourceProvider):
     def check(self, olds: Props, news: Props) -> CheckResult:
         """Refuse, in a preview already, what cannot work; find out which images would run."""
         wanted = Wanted.of(news)
-        failures = [CheckFailure("", refusal.reason) for refusal in refusals(wanted, olds.get("imageIds") or {})]
+        failures = [CheckFailure("", reason) for reason in refusals(wanted, olds.get("imageIds") or {})]
         ids = {} if failures else image_ids(wanted.images)
         containers = dict.fromkeys(wanted.parts.all_names, RUNNING)
         return CheckResult({**news, "imageIds": ids, "containers": containers}, failures)
