@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import secrets
 import threading
 import time
 from types import TracebackType
@@ -25,6 +26,8 @@ class Writer:
         self.unconfirmed: dict[str, str] = {}
         self.failures: list[str] = []
         self.accepted_at: list[float] = []
+        # Users of its own: what another writer has logged in must not end by the limit of sessions for one user.
+        self._name = secrets.token_hex(4)
         self._numbers = itertools.count()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
@@ -55,7 +58,7 @@ class Writer:
 
     async def _client(self, manager: SessionManager) -> None:
         while not self._ended.is_set():
-            user = f"user-{next(self._numbers)}"
+            user = f"{self._name}-{next(self._numbers)}"
             try:
                 session = await manager.create_session(user)
             except SessionError as error:
