@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034,SC2153  # not every script uses everything here; NODE is no misspelt `node`
 # Shared by both entrypoints. POSIX sh: runs under dash and busybox.
 #
 # Environment: NODE (this node's name), NODES and SENTINELS ("name:port name:port ..."), MASTER_NAME.

@@ -5,17 +5,18 @@
 #   ctl.sh handover           if this node is primary, makes another one primary without losing a write: "done" or "failed"
 PORT=
 for node in $NODES $SENTINELS; do [ "$(host_of "$node")" = "$NODE" ] && PORT=$(port_of "$node"); done
-PAUSE_MS=15000   # longer than a planned failover takes: no write is accepted by two primaries
+PAUSE_MS=30000   # longer than all that follows: no write is accepted by two primaries
+IN_STEP_S=2      # less than a Sentinel's down-after: a paused node does not answer it (it publishes there)
 HANDOVER_S=12
 
 info_field() { cli 127.0.0.1 "$PORT" INFO replication | awk -F: -v f="$1" '$1 == f { print $2 }'; }
 
-# in_step: true once a replica has everything that this node has written.
+# in_step: true once every connected replica has all that this node has written: Sentinel may choose any of them.
 in_step() {
   cli 127.0.0.1 "$PORT" INFO replication | awk -F'[:,=]' '
-    /^slave[0-9]+:/ { for (i = 1; i < NF; i++) if ($i == "offset" && $(i + 1) > best) best = $(i + 1) }
+    /^slave[0-9]+:/ { for (i = 1; i < NF; i++) if ($i == "offset") offsets[++replicas] = $(i + 1) }
     $1 == "master_repl_offset" { own = $2 }
-    END { exit !(own > 0 && best >= own) }'
+    END { for (i in offsets) behind += offsets[i] < own; exit !(own > 0 && replicas > 0 && behind == 0) }'
 }
 
 # named_elsewhere: true once a majority of the Sentinels names another node.
@@ -49,9 +50,16 @@ start_failover() {
 }
 
 handover() {
-  [ "$(info_field role)" = master ] || { echo done; return; }
+  case $(info_field role) in
+    slave) echo "done"; return ;;
+    master) ;;
+    *) echo failed; return ;;
+  esac
   cli 127.0.0.1 "$PORT" CLIENT PAUSE "$PAUSE_MS" WRITE >/dev/null
-  if until_true 5 in_step && start_failover && until_true "$HANDOVER_S" named_elsewhere; then echo done; return; fi
+  if until_true "$IN_STEP_S" in_step && start_failover && until_true "$HANDOVER_S" named_elsewhere; then
+    echo "done"
+    return
+  fi
   cli 127.0.0.1 "$PORT" CLIENT UNPAUSE >/dev/null
   echo failed
 }

@@ -45,7 +45,8 @@ held() {
 # local_user RULES...: a line of an ACL file, for a user `local` whose password never leaves this container.
 LOCAL_PASSWORD=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
 local_user() { echo "user local on >$LOCAL_PASSWORD resetchannels -@all $*"; }
-local_cli() {
+local_cli() { # local_cli PORT "WORDS..."
+  # shellcheck disable=SC2086  # several words
   REDISCLI_AUTH=$LOCAL_PASSWORD timeout 2 "$ENGINE-cli" -h 127.0.0.1 -p "$1" --tls --cacert "$KIT/tls/ca.crt" \
     --user local --no-auth-warning $2 2>/dev/null
 }

@@ -9,6 +9,9 @@ for sentinel in $SENTINELS; do
 done
 [ -n "$SELF" ] || { log "fatal: NODE=$NODE is not one of SENTINELS=$SENTINELS"; exit 64; }
 
+# configured HOST:PORT: that address if it is one of NODES, or nothing.
+configured() { case " $NODES " in *" $1 "*) echo "$1" ;; esac; }
+
 # remembered: the primary of the old sentinel.conf as host:port, or nothing.
 remembered() {
   [ -e "$STATE" ] || return 0
@@ -43,17 +46,16 @@ discovered() {
 
 main() {
   mkdir -p "$RUN"
-  primary=$(remembered)
-  case " $NODES " in *" $primary "*) ;; *) primary= ;; esac
+  primary=$(configured "$(remembered)")
   until [ -n "$primary" ]; do
-    primary=$(discovered)
+    primary=$(configured "$(discovered)")
     [ -n "$primary" ] || { say "wait for exactly one primary among $NODES"; sleep "$POLL"; }
   done
   log "watches $MASTER_NAME at $primary"
   { awk -v addr="$(host_of "$primary") $(port_of "$primary")" '{ sub(/@PRIMARY@/, addr); print }' "$KIT/sentinel.conf" "$KIT/auth.conf"
     learned; } >"$STATE.new"
   mv "$STATE.new" "$STATE"
-  cp "$KIT/users.acl" "$RUN/users.acl"
+  cat "$KIT/users.acl" >"$RUN/users.acl" # a copy would be read-only, and in the way at the next start
   unset REDISCLI_AUTH
   exec "$ENGINE-sentinel" "$STATE"
 }
