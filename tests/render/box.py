@@ -11,17 +11,14 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from threading import Timer
 
 from infra.render.entrypoints import script
-from infra.render.project import plain_files, secret_files
 from infra.render.topology import Node, topology
-from infra.spec import DeploymentSpec
-from tests.render.secrets_for_tests import AUTHORITY, CERTIFICATES, PASSWORDS
+from tests.render.deployments import SPECS, every
 
-SPEC = DeploymentSpec()
-PARTS = topology(SPEC)
+PARTS = topology(SPECS["default"])
 COMMANDS = "awk basename cat chmod cp cut env grep head kill mkdir mv od rm sed sha256sum sort stat tail tr uniq"
 PRIMARY = "role:master\nconnected_slaves:0\nmaster_repl_offset:100"
 REFUSED = None
@@ -176,7 +173,7 @@ class Box:
         self.itself = Node("127.0.0.1", node.port)
         self.kit, self.run_dir, self.data = root / "kit", root / "run", root / "data"
         self.data.mkdir(parents=True)
-        for path, text in rendered().items():
+        for path, text in every("default").items():
             folder, _, name = path.partition("/")
             if folder == node.name:
                 target = self.kit / name
@@ -284,9 +281,12 @@ class Box:
             text=True,
             start_new_session=True,
         )
+        patience = Timer(30, kill_group, [process.pid])
+        patience.start()
         try:
-            process.wait(timeout=30)
+            process.wait()  # a wait with a timeout polls
         finally:
+            patience.cancel()
             # Whatever has outlived it: the room of a script that failed, the watcher of a replica.
             kill_group(process.pid)
         output, log = process.communicate()
@@ -309,12 +309,6 @@ class Box:
         """What the fakes have noted under `name`, nothing if they have not."""
         path = self.root / name
         return path.read_text() if path.exists() else ""
-
-
-@cache
-def rendered() -> Mapping[str, str]:
-    """Every file of the default deployment, by path."""
-    return plain_files(SPEC, "dev") | secret_files(SPEC, PASSWORDS, AUTHORITY, CERTIFICATES)
 
 
 def kill_group(pid: int) -> None:

@@ -8,6 +8,16 @@ import pytest
 from tests.render.box import Box, Shell, node_called, shells
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Known where this folder is named: `pytest tests/render --update-golden`."""
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files with what is rendered now")
+
+
+@pytest.fixture(name="update_golden")
+def _update_golden(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden", default=False))
+
+
 @pytest.fixture(name="shell", params=shells(), ids=lambda shell: shell.name)
 def _shell(request: pytest.FixtureRequest) -> Shell:
     shell: Shell = request.param
