@@ -157,10 +157,17 @@ class Outcome:
 
     @property
     def role(self) -> str:
-        """`primary`, `replica of HOST PORT`, `waiting`, or `failed`: what came of a Redis node."""
+        """What came of a Redis node.
+
+        `primary`, `replica of HOST PORT`, `candidate for HOST PORT` (a replica that may be promoted), `waiting`,
+        or `failed`.
+        """
         if self.conf is not None:
-            followed = [line.removeprefix("replicaof ") for line in self.conf.splitlines() if "replicaof" in line]
-            return f"replica of {followed[0]}" if followed else "primary"
+            lines = self.conf.splitlines()
+            followed = [line.removeprefix("replicaof ") for line in lines if line.startswith("replicaof ")]
+            if not followed:
+                return "primary"
+            return f"{'replica of' if 'replica-priority 0' in lines else 'candidate for'} {followed[0]}"
         return "waiting" if self.stopped else "failed"
 
 

@@ -194,7 +194,7 @@ def test_the_newest_wins_over_a_named_node_whose_disk_was_set_back(redis: NewBox
     newest = redis("redis-1")
     newest.holds(1011)
     newest.world(named="redis-2", redis_2=waiting(1000, votes="redis-1"), redis_3=waiting(900, votes="redis-1"))
-    assert newest.run().role == "primary"
+    assert newest.run().role == "candidate for redis-2 6380"
 
 
 def test_a_majority_elects_without_a_node_that_stays_away(redis: NewBox) -> None:
@@ -202,7 +202,32 @@ def test_a_majority_elects_without_a_node_that_stays_away(redis: NewBox) -> None
     box.holds(2000)
     box.world(named="redis-1", redis_2=waiting(1999, votes="redis-3"))
     outcome = box.run()
-    assert (outcome.role, outcome.second) == ("primary", 5), "4 s of grace, and one for the vote"
+    assert outcome.role == "candidate for redis-1 6379"
+    assert outcome.second >= 5, "4 s of grace, and one for the vote"
+
+
+def test_an_elected_node_that_the_sentinels_do_not_name_lets_them_promote_it(redis: NewBox) -> None:
+    """As a primary it would keep the priority that they saw last: 0, if it had not synced, and then for ever."""
+    box = redis("redis-2")
+    box.holds(2000)
+    (box.data / "kit-unsynced").write_text("1990\n")
+    box.world(named="redis-1", redis_1=waiting(0, votes="redis-2"), redis_3=waiting(0, votes="redis-2"))
+    box.answers(box.itself, {"INFO everything": "role:slave\nmaster_link_status:down"})
+    box.world(3)
+    box.answers(box.itself, {"INFO everything": "role:master"}, 3)
+    assert box.run(serve=True, SYNC_GRACE="9").role == "candidate for redis-1 6379"
+    assert not (box.root / "stopped").exists()
+    assert not (box.data / "kit-unsynced").exists(), "what it holds is what counts from here on"
+
+
+def test_an_elected_node_that_nobody_promotes_goes_back_to_the_waiting_room(redis: NewBox) -> None:
+    box = redis("redis-2")
+    box.holds(2000)
+    box.world(named="redis-1", redis_1=waiting(0, votes="redis-2"), redis_3=waiting(0, votes="redis-2"))
+    box.answers(box.itself, {"INFO everything": "role:slave\nmaster_link_status:down"})
+    assert box.run(serve=True).role == "candidate for redis-1 6379"
+    assert (box.root / "stopped").exists()
+    assert not (box.data / "kit-unsynced").exists()
 
 
 def test_a_node_that_comes_in_time_takes_part_in_the_election(redis: NewBox) -> None:

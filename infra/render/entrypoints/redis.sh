@@ -5,7 +5,8 @@
 # waiting here (a cold start), and a fresh install, proven by every configured node saying that it is empty.
 # While it waits, a node tells the others what it holds and for whom it votes through a "waiting room": a Redis without
 # data on another port. An election needs the vote of every node that is waiting, given after one's own was published:
-# of two nodes with different views at most one can have them all.
+# of two nodes with different views at most one can have them all. Where the Sentinels name another node, the elected one
+# is theirs to promote: one that calls itself primary keeps the priority it had as a replica, and 0 would be for ever.
 PORT='' SELF=''
 for node in $NODES; do
   [ "$(host_of "$node")" = "$NODE" ] && SELF=$node PORT=$(port_of "$node")
@@ -162,6 +163,14 @@ unanimous() {
   for waiting in $WAITING; do [ "${waiting##*=}" = "$SELF" ] || return 1; done
 }
 
+# elected_as: "primary", or "candidate HOST PORT", a replica of the named node that may be promoted as it is.
+elected_as() {
+  case $NAMED in
+    '' | "$SELF") echo primary ;;
+    *) echo "candidate $(host_of "$NAMED") $(port_of "$NAMED")" ;;
+  esac
+}
+
 # become_eligible: once the first sync is complete in memory and in the AOF, lets Sentinel promote this replica.
 become_eligible() {
   synced_waited=0
@@ -208,7 +217,7 @@ main() {
     case $decision in
       primary | replica*) break ;;
       "elect $SELF")
-        if [ "$VOTED" = "$SELF" ] && unanimous; then decision=primary; break; fi
+        if [ "$VOTED" = "$SELF" ] && unanimous; then decision=$(elected_as); break; fi
         say "stands for primary; waits for the votes of:$WAITING"
         vote "$SELF" ;;
       elect*)
@@ -223,6 +232,9 @@ main() {
   close_waiting_room
   case $decision in
     primary) rm -f "$FORCE" "$UNSYNCED"; prepare ;;
+    candidate*)
+      prepare "replicaof ${decision#candidate }"
+      become_eligible & ;;
     replica*)
       before=$(held)
       keep "$before" "$UNSYNCED"
