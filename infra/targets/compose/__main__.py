@@ -1,0 +1,113 @@
+"""Writes the compose project of a stack without Pulumi: a directory that works with plain `docker compose`."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+import infra
+from infra.render.compose import project_name
+from infra.render.project import plain_files, secret_files
+from infra.render.topology import topology
+from infra.spec import DeploymentSpec, warnings
+from infra.stackfile import SpecError, load_spec
+from infra.targets.compose import files
+from infra.targets.compose.kept_secrets import KeptSecrets, SecretsError, completed, read
+
+PROJECT = "redis-session-kit"
+SECRETS_FILE = "secrets.json"
+SECRETS_MODE = 0o600
+EXAMPLE = """\
+example:
+  python -m infra.targets.compose --stack dev --out ~/sessions
+  docker compose --project-directory ~/sessions up --detach
+
+The secrets are made once and kept in the directory, in secrets.json; the directory is for you alone (0700).
+Run it again after a change of the stack file: what has not changed stays as it is.
+A deployment that Pulumi has made goes by the same name: choose another one with --name to run both.
+"""
+
+
+class RefusedError(Exception):
+    """What was asked for cannot be done; the message is for who asked."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Render as the command line says; the exit code."""
+    asked = _parser().parse_args(arguments)
+    try:
+        spec = _spec(asked.stack)
+        name = asked.name or asked.stack
+        out: Path = asked.out.expanduser().absolute()
+        kept = _kept_in(out)
+        kept = read(asked.secrets) if asked.secrets else kept
+        render(spec, name, out, completed(kept, name, topology(spec)))
+    except (RefusedError, SpecError, SecretsError, OSError, yaml.YAMLError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    for warning in warnings(spec):
+        sys.stderr.write(f"warning: {warning}\n")
+    command = shlex.join(["docker", "compose", "--project-directory", str(out), "up", "--detach"])
+    sys.stdout.write(f"The compose project {project_name(name)} is in {out}. Next:\n  {command}\n")
+    return 0
+
+
+def render(spec: DeploymentSpec, name: str, out: Path, secrets: KeptSecrets) -> None:
+    """Make the directory `out` hold exactly the files of the project and `secrets`, which are complete."""
+    if secrets.authority is None:
+        raise ValueError("the secrets are not complete")
+    certificates = {part: (pair.cert_pem, pair.key_pem) for part, pair in secrets.certificates.items()}
+    rendered = plain_files(spec, name) | secret_files(spec, secrets.passwords, secrets.authority.cert_pem, certificates)
+    # The secrets come first: a run that is cut short can be repeated.
+    files.write(out, {SECRETS_FILE: secrets.model_dump_json(indent=2) + "\n"} | rendered)
+    (out / SECRETS_FILE).chmod(SECRETS_MODE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.targets.compose",
+        description=__doc__,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--stack", required=True, metavar="NAME", help="read the settings of stacks/Pulumi.NAME.yaml")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="directory to write, new or of this command"
+    )
+    parser.add_argument("--name", help="name of the deployment (default: that of the stack)")
+    parser.add_argument("--secrets", type=Path, metavar="FILE", help="take the secrets from a secrets.json elsewhere")
+    return parser
+
+
+def _spec(stack: str) -> DeploymentSpec:
+    path = Path(infra.__file__).parents[1] / "stacks" / f"Pulumi.{stack}.yaml"
+    if not path.is_file():
+        known = sorted(
+            each.name.removeprefix("Pulumi.").removesuffix(".yaml") for each in path.parent.glob("Pulumi.*.yaml")
+        )
+        raise RefusedError(f"stacks/{path.name} does not exist; the stacks are: {', '.join(known) or 'none'}")
+    config = (yaml.safe_load(path.read_text()) or {}).get("config") or {}
+    given = {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if key.startswith(f"{PROJECT}:")}
+    sealed = [key for key, value in given.items() if isinstance(value, dict) and "secure" in value]
+    if sealed:
+        raise RefusedError(
+            f"stacks/{path.name}: {', '.join(sealed)}: only Pulumi can read a setting that it has encrypted"
+        )
+    return load_spec(given, f"stacks/{path.name}")
+
+
+def _kept_in(out: Path) -> KeptSecrets:
+    """The secrets of an earlier run. A directory without them is refused: whatever else is in it would be removed."""
+    path = out / SECRETS_FILE
+    if path.exists():
+        return read(path)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RefusedError(f"{out} is not of this command's making: choose a new directory")
+    return KeptSecrets()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
