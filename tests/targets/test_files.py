@@ -3,6 +3,7 @@
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,17 @@ from infra.targets.compose import files
 RENDERED = {"compose.yaml": "services: {}\n", "redis-1/redis.conf": "port 0\n", "redis-1/tls/node.key": "key\n"}
 
 
-@pytest.fixture(name="full_disk")
-def _full_disk() -> Iterator[int]:
-    """No file can grow beyond so many bytes in this process: a write fails as on a full disk."""
-    limit = 64
+@contextmanager
+def full_disk(limit: int) -> Iterator[None]:
+    """No file of this process can grow beyond `limit` bytes: a write fails as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_only_the_directory_guards_the_files_which_other_users_in_containers_must_read(tmp_path: Path) -> None:
@@ -69,11 +71,11 @@ def test_a_half_written_directory_is_completed(tmp_path: Path) -> None:
     assert not (tmp_path / "redis-1" / ".redis.conf.half").exists()
 
 
-def test_a_full_disk_leaves_each_file_old_or_new_and_no_remains(tmp_path: Path, full_disk: int) -> None:
+def test_a_full_disk_leaves_each_file_old_or_new_and_no_remains(tmp_path: Path) -> None:
     files.write(tmp_path, RENDERED)
-    larger = RENDERED | {"redis-1/redis.conf": "port 0\n" * full_disk}
+    larger = RENDERED | {"redis-1/redis.conf": "port 0\n" * 100}
 
-    with pytest.raises(OSError, match="too large"):
+    with pytest.raises(OSError, match="too large"), full_disk(64):
         files.write(tmp_path, larger)
 
     assert (tmp_path / "redis-1" / "redis.conf").read_text() == RENDERED["redis-1/redis.conf"]
