@@ -6,7 +6,7 @@ CMD ?=
 RUN := . ci/env.sh &&
 PULUMI := $(RUN) pulumi --non-interactive --stack $(STACK)
 
-.PHONY: help up down status logs redis-cli env tools check test
+.PHONY: help up down status logs redis-cli session-env env tools check test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ logs: ## the last lines of every container (CMD=redis-1 for one, CMD=-f to follo
 
 redis-cli: ## redis-cli on the primary as admin (CMD='HGETALL key' for one command)
 	@$(RUN) bash ci/redis-cli.sh $(STACK) $(CMD)
+
+session-env: ## settings of the session library for an application on this host: eval "$$(make session-env)"
+	@$(PULUMI) stack output --json --show-secrets | python -m infra.outputs_env --ca-file .state/$(STACK).ca.pem
 
 env: ## exports for your own shell: eval "$$(make env)"
 	@bash ci/env.sh
