@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ SUITES = sorted((MONITORING / "tests").glob("*.yaml"))
 needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
 
 
+@cache
 def alerts() -> dict[str, Mapping[str, Any]]:
     """Every alert by its name."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
