@@ -27,7 +27,7 @@ HANGS = "!hang"
 """Somebody listens there and never answers."""
 NOAUTH = "NOAUTH Authentication required."
 NOBODY = "nobody"
-DEFAULT_UNTIL = 10
+DEFAULT_UNTIL = 8
 
 Answers = Mapping[str, str | None]
 """Answer of one address by command; REFUSED for no listener."""
@@ -120,6 +120,9 @@ class Shell:
 
     name: str
     words: Sequence[str]
+
+    def __str__(self) -> str:
+        return self.name
 
     @property
     def multi_call(self) -> str | None:
@@ -272,8 +275,8 @@ class Box:
             "NODES": " ".join(map(str, PARTS.redis)),
             "SENTINELS": " ".join(map(str, PARTS.sentinels)),
             "MASTER_NAME": PARTS.master_name,
-            "SENTINEL_GRACE": "2",
-            "ABSENT_GRACE": "4",
+            "SENTINEL_GRACE": "1",
+            "ABSENT_GRACE": "2",
             "SYNC_GRACE": "3",
         }
         (self.root / "clock").write_text("0")

@@ -18,7 +18,7 @@ def _update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden", default=False))
 
 
-@pytest.fixture(name="shell", params=shells(), ids=lambda shell: shell.name)
+@pytest.fixture(name="shell", params=shells(), ids=str)
 def _shell(request: pytest.FixtureRequest) -> Shell:
     shell: Shell = request.param
     return shell
