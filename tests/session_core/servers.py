@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import docker
@@ -91,13 +92,20 @@ def free_port() -> int:
 def sweep() -> None:
     """Remove what this run, or one that was killed, has left."""
     client = docker.from_env()
-    for kind in (client.containers, client.networks):
-        listed = kind.list(filters={"label": LABEL}, **({"all": True} if kind is client.containers else {}))
-        for left in listed:
-            labels = left.labels if kind is client.containers else left.attrs["Labels"]
-            owner = labels.get(LABEL, "")
-            alive = owner != OWNER and os.path.exists(f"/proc/{owner.rpartition('-')[2]}")  # noqa: PTH110
-            if owner.startswith("session_core-") and not alive:
-                with suppress(docker.errors.APIError):
-                    left.remove(**({"force": True} if kind is client.containers else {}))
+    ours = {"label": LABEL}
+    for container in client.containers.list(all=True, filters=ours):
+        if _abandoned(container.labels):
+            with suppress(docker.errors.APIError):
+                container.remove(force=True)
+    for network in client.networks.list(filters=ours):
+        if _abandoned(network.attrs["Labels"]):
+            with suppress(docker.errors.APIError):
+                network.remove()
     client.close()
+
+
+def _abandoned(labels: Mapping[str, str]) -> bool:
+    """Whether it belongs to this run, or to one whose process has gone."""
+    owner = labels.get(LABEL, "")
+    alive = owner != OWNER and Path(f"/proc/{owner.rpartition('-')[2]}").exists()
+    return owner.startswith("session_core-") and not alive
