@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -12,6 +13,8 @@ from session_core.service.metrics import Metrics
 from session_core.service.middleware import BodyLimit, Observed
 from session_core.service.readiness import Readiness
 from session_core.service.settings import ServiceSettings
+
+CANCEL_SECONDS: Final = 0.5
 
 
 def make_app(settings: ServiceSettings) -> FastAPI:
@@ -26,9 +29,7 @@ def make_app(settings: ServiceSettings) -> FastAPI:
         try:
             yield
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            await _end(watching)
             await manager.aclose()
 
     app = FastAPI(
@@ -49,3 +50,10 @@ def make_app(settings: ServiceSettings) -> FastAPI:
     app.add_middleware(BodyLimit, limit=settings.session_max_body_bytes)
     app.add_middleware(Observed, metrics=metrics)
     return app
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended: a cancellation that meets a time-out inside of a client library can be lost."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_SECONDS)

@@ -1,0 +1,126 @@
+"""Through Sentinel, with TLS, ACL users and an address map: the way that a deployment is used from outside."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from session_core import SessionManager
+from session_core.deploy import load_functions
+from session_core.errors import SettingsError, StoreDenied, StoreUnavailable
+from tests.session_core.sentinel_group import SENTINELS, Group, sentinel_group
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def group(bridge: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
+    directory: Path = tmp_path_factory.mktemp("sentinel")
+    directory.chmod(0o755)
+    with sentinel_group(bridge, directory) as made:
+        yield made
+
+
+@pytest.fixture
+async def sessions(group: Group) -> Any:
+    await load_functions(group.settings())
+    async with SessionManager(group.settings()) as made:
+        yield made
+
+
+async def test_writes_are_durable_through_sentinel_tls_and_acl(sessions: SessionManager) -> None:
+    session = await sessions.create_session("alice", {"access_token": "t"})
+    assert session.durable
+    found = await sessions.get_session(session.session_id)
+    assert found is not None
+    assert found.metadata == {"access_token": "t"}
+
+
+async def test_a_certificate_for_another_name_is_refused(group: Group) -> None:
+    first = f"sentinel-1:26379=127.0.0.1:{group.ports['sentinel-2']}"
+    settings = group.settings(
+        redis_url="rediss-sentinel://sentinel-1:26379/mymaster", redis_address_map=first, session_deadline_seconds=5
+    )
+    async with SessionManager(settings) as sessions:
+        start = time.monotonic()
+        with pytest.raises(StoreDenied, match="certificate"):
+            await sessions.check()
+        assert time.monotonic() - start < 2
+
+
+async def test_an_authority_that_we_do_not_know_is_refused(group: Group) -> None:
+    async with SessionManager(group.settings(redis_ca_file=None)) as sessions:
+        with pytest.raises(StoreDenied, match="certificate"):
+            await sessions.check()
+
+
+async def test_a_ca_file_that_cannot_be_used_is_named(group: Group, tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").write_text("nothing")
+    for path in (tmp_path / "missing.pem", tmp_path / "empty.pem"):
+        with pytest.raises((StoreDenied, SettingsError), match="REDIS_CA_FILE"):
+            SessionManager(group.settings(redis_ca_file=path))
+
+
+async def test_a_wrong_password_for_the_sentinels_is_refused_at_once(group: Group) -> None:
+    async with SessionManager(group.settings(redis_sentinel_password="wrong")) as sessions:
+        start = time.monotonic()
+        with pytest.raises(StoreDenied, match="REDIS_SENTINEL_PASSWORD"):
+            await sessions.check()
+        assert time.monotonic() - start < 2
+
+
+async def test_an_unknown_master_name_is_named(group: Group) -> None:
+    url = "rediss-sentinel://" + ",".join(f"{name}:26379" for name in SENTINELS) + "/other"
+    async with SessionManager(group.settings(redis_url=url, session_deadline_seconds=1)) as sessions:
+        with pytest.raises(StoreUnavailable, match="other"):
+            await sessions.check()
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+async def test_the_same_manager_goes_on_after_the_primary_is_gone(
+    group: Group, sessions: SessionManager, how: str
+) -> None:
+    made = [await sessions.create_session("alice", {"n": n}) for n in range(20)]
+    assert all(session.durable for session in made)
+    revoked = await sessions.revoke_session(made[0].session_id, "stolen")
+    assert revoked.durable
+    old = group.primary()
+    group.docker(old, how)
+    try:
+        # Calls in flight wait for the new primary; none is lost, none fails.
+        after = await asyncio.gather(*(sessions.get_session(session.session_id) for session in made))
+        created = await sessions.create_session("bob")
+        assert group.primary() != old
+        assert created.durable is False  # the one replica is the old primary
+        assert [found.is_active for found in after if found] == [False] + [True] * 19
+        assert sessions.effort.repeats > 0
+    finally:
+        group.docker(old, {"kill": "start", "pause": "unpause"}[how])
+    await _until_durable(sessions)
+
+
+async def test_a_planned_failover_disturbs_nobody(group: Group, sessions: SessionManager) -> None:
+    session = await sessions.create_session("alice")
+    old = group.primary()
+    with group.admin("sentinel-1") as sentinel:
+        sentinel.execute_command("SENTINEL", "FAILOVER", "mymaster")
+    deadline = time.monotonic() + 15
+    while group.primary() == old and time.monotonic() < deadline:
+        found = await sessions.get_session(session.session_id)
+        assert found is not None
+        await sessions.refresh_session(session.session_id)
+        await asyncio.sleep(0.02)
+    assert group.primary() != old
+    assert (await sessions.refresh_session(session.session_id)) is not None
+    await _until_durable(sessions)
+
+
+async def _until_durable(sessions: SessionManager) -> None:
+    for _ in range(150):
+        if (await sessions.create_session("probe")).durable:
+            return
+        await asyncio.sleep(0.2)
+    pytest.fail("no replica came back")

@@ -1,0 +1,193 @@
+"""The service as it is deployed: a process with TLS, through the loss and the return of its store."""
+
+import asyncio
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from session_core.deploy import load_functions
+from tests.session_core import servers
+from tests.session_core.conftest import APP_PASSWORD, add_users, redis_settings
+from tests.session_core.sentinel_group import certificates
+from tests.session_core.servers import Server
+
+pytestmark = pytest.mark.engine
+TOKEN = "an-admin-token-of-enough-characters"
+ADMIN = {"Authorization": f"Bearer {TOKEN}"}
+RSS_BOUND_KIB = 110 * 1024
+"""On this interpreter, with the sealing library loaded; the figure of the image is in the report of its deployment."""
+
+
+class Service:
+    """A running service and its log."""
+
+    def __init__(self, directory: Path, redis_port: int) -> None:
+        self.port = servers.free_port()
+        self._log = directory / "service.log"
+        self._certificates = directory
+        certificates(directory)
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+            "REDIS_USERNAME": "sessions",
+            "REDIS_PASSWORD": APP_PASSWORD,
+            "SESSION_ADMIN_TOKEN": TOKEN,
+            "SESSION_HTTP_PORT": str(self.port),
+            "SESSION_HTTP_HOST": "127.0.0.1",
+            "SESSION_TLS_CERT_FILE": str(directory / "redis-1.crt"),
+            "SESSION_TLS_KEY_FILE": str(directory / "redis-1.key"),
+            "SESSION_DEADLINE_SECONDS": "1",
+        }
+        with self._log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "session_core.service"],
+                env=self.environment,
+                cwd=directory,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def client(self) -> httpx.AsyncClient:
+        context = ssl.create_default_context(cafile=str(self._certificates / "ca.crt"))
+        context.check_hostname = False  # the certificate is for a node's name
+        return httpx.AsyncClient(verify=context, base_url=f"https://127.0.0.1:{self.port}", timeout=10)
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def resident_kib(self) -> int:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+    def health(self) -> int:
+        command = [sys.executable, "-m", "session_core.service", "health"]
+        return subprocess.run(command, env=self.environment, capture_output=True, timeout=10, check=False).returncode
+
+
+@pytest.fixture
+def store(bridge: Any) -> Iterator[Server]:
+    with servers.redis_server(bridge, alias="service-store") as server:
+        add_users(server)
+        yield server
+
+
+@pytest.fixture
+async def service(tmp_path: Path, store: Server) -> AsyncIterator[Service]:
+    made = Service(tmp_path, store.port)
+    try:
+        yield made
+    finally:
+        made.process.kill()
+        made.process.wait()
+
+
+async def until(client: httpx.AsyncClient, path: str, status: int, seconds: float = 15) -> httpx.Response:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            answer = await client.get(path)
+            if answer.status_code == status or time.monotonic() > deadline:
+                assert answer.status_code == status, answer.text
+                return answer
+        except httpx.TransportError:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.1)
+
+
+async def test_the_service_starts_before_its_store_and_outlives_it(service: Service, store: Server) -> None:
+    async with service.client() as client:
+        # No functions yet: not ready, and it says what to run.
+        await until(client, "/healthz", 200)
+        problem = await until(client, "/readyz", 503)
+        assert "session-core functions load" in problem.json()["detail"]
+        assert "session-core functions load" in service.log()
+        await load_functions(redis_settings(store))
+        await until(client, "/readyz", 200)
+        assert '"ready: the store is reachable and prepared"' in service.log()
+
+        login = await client.post("/v1/sessions", json={"user_id": "alice"}, headers=ADMIN)
+        assert login.status_code == 201
+        assert (await client.get("/v1/verify")).status_code == 200
+
+        # The store is gone: 503 in time, never 401; alive, not ready.
+        store.docker("kill")
+        start = time.monotonic()
+        for method, path in (("GET", "/v1/verify"), ("POST", "/v1/sessions"), ("GET", "/v1/sessions")):
+            answer = await client.request(method, path, json={"user_id": "alice"}, headers=ADMIN)
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
+            assert answer.json()["type"] == "urn:redis-session-kit:store-unavailable"
+        assert time.monotonic() - start < 3 * 1.5
+        await until(client, "/readyz", 503)
+        assert (await client.get("/healthz")).status_code == 200
+        assert await asyncio.to_thread(service.health) == 0
+        assert "session_active NaN" in (await client.get("/metrics")).text
+
+        # It is back (empty: this one keeps nothing): the same process serves again.
+        await asyncio.to_thread(store.docker, "start")
+        servers.wait_for(store)
+        add_users(store)
+        await load_functions(redis_settings(store))
+        await until(client, "/readyz", 200)
+        assert (await client.get("/v1/verify")).status_code == 401
+        assert (await client.post("/v1/sessions", json={"user_id": "alice"}, headers=ADMIN)).status_code == 201
+        assert service.process.poll() is None
+
+
+async def test_sigterm_lets_requests_in_flight_finish(service: Service, store: Server) -> None:
+    await load_functions(redis_settings(store))
+    async with service.client() as client:
+        await until(client, "/readyz", 200)
+        store.docker("pause")
+        try:
+            slow = asyncio.create_task(client.get("/v1/admin/stats", headers=ADMIN))
+            await asyncio.sleep(0.3)
+            service.process.send_signal(signal.SIGTERM)
+            assert (await slow).status_code == 503
+        finally:
+            store.docker("unpause")
+        assert await asyncio.to_thread(service.process.wait, 5) in (0, -signal.SIGTERM)
+
+
+async def test_the_log_is_json_without_secrets_and_the_process_stays_small(service: Service, store: Server) -> None:
+    await load_functions(redis_settings(store))
+    async with service.client() as client:
+        await until(client, "/readyz", 200)
+        body = {"user_id": "alice", "metadata": {"access_token": "very-secret"}}
+        login = await client.post("/v1/sessions", json=body, headers=ADMIN)
+        secret = login.cookies["__Host-session_id"]
+        await client.get("/v1/verify")
+        await client.get(f"/{secret}")
+    assert service.resident_kib() < RSS_BOUND_KIB
+    lines = [json.loads(line) for line in service.log().splitlines()]
+    assert {"time", "level", "logger", "message"} <= set(lines[0])
+    assert [line["status"] for line in lines if line["message"] == "request"] == [201, 200, 404]
+    for private in (secret, "very-secret", TOKEN, APP_PASSWORD):
+        assert private not in service.log()
+
+
+def test_wrong_settings_are_one_line_and_a_status() -> None:
+    command = [sys.executable, "-m", "session_core.service"]
+    environment = {"PATH": os.environ["PATH"], "SESSION_BACKEND": "memory", "SESSION_ADMIN_TOKEN": "short-secret"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "SESSION_ADMIN_TOKEN" in ended.stderr
+    assert "short-secret" not in ended.stderr
+
+
+def test_the_health_command_fails_where_nobody_answers() -> None:
+    command = [sys.executable, "-m", "session_core.service", "health"]
+    environment = {"PATH": os.environ["PATH"], "SESSION_HTTP_PORT": str(servers.free_port())}
+    assert subprocess.run(command, env=environment, capture_output=True, timeout=30, check=False).returncode == 1
