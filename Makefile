@@ -6,7 +6,7 @@ CMD ?=
 RUN := . ci/env.sh &&
 PULUMI := $(RUN) pulumi --non-interactive --stack $(STACK)
 
-.PHONY: help up down status logs redis-cli session-env env tools check test
+.PHONY: help up down status logs redis-cli session-env env tools test-tools check test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,9 +40,12 @@ env: ## exports for your own shell: eval "$$(make env)"
 tools: ## install what this machine lacks: Python environment, Docker engine, compose, Pulumi, images
 	@bash ci/toolchain.sh
 
+test-tools: ## install what only the tests need: Prometheus, busybox
+	@bash ci/test-tools.sh
+
 check: ## formatting, lint, types, architecture
 	@bash ci/python.sh
 	@$(RUN) ruff format --check . && ruff check . && mypy && lint-imports
 
-test: tools check ## every test (CMD='-k words' for some)
+test: tools test-tools check ## every test (CMD='-k words' for some)
 	@$(RUN) python -m pytest $(CMD)
