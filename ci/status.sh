@@ -5,7 +5,8 @@ set -euo pipefail
 project=redis-session-kit-$1
 docker ps --all --filter "label=com.docker.compose.project=$project" --format 'table {{.Names}}\t{{.Status}}\t{{.Ports}}'
 for sentinel in $(docker ps --filter "label=com.docker.compose.project=$project" --format '{{.Names}}' | grep -- '-sentinel-' | sort); do
-  printf '%s names %s as primary; %s\n' "${sentinel#"$project"-}" \
+  name=${sentinel#"$project"-}
+  printf '%s names %s as primary; %s\n' "${name%-1}" \
     "$(docker exec "$sentinel" sh /run/kit/ctl.sh sentinel get-master-addr-by-name "${MASTER_NAME:-mymaster}" | paste -sd:)" \
     "$(docker exec "$sentinel" sh /run/kit/ctl.sh sentinel ckquorum "${MASTER_NAME:-mymaster}")"
 done
