@@ -26,6 +26,8 @@ http {{
     ssl_certificate {TLS}/node.crt;
     ssl_certificate_key {TLS}/node.key;
     ssl_protocols TLSv1.2 TLSv1.3;
+    # Figures are for the inside: Prometheus asks each instance, in the network `data`.
+    location = /metrics {{ return 404; }}
     location / {{
       set $session session;
       proxy_pass https://$session:{SERVICE_PORT};

@@ -85,6 +85,13 @@ def test_health_and_readiness_answer(running: Access) -> None:
     assert call(running, "GET", "/readyz").status == 200
 
 
+def test_figures_are_not_for_the_outside(running: Access) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        call(running, "GET", "/metrics")
+
+    assert refused.value.code == 404
+
+
 def test_the_exporter_scrapes_every_redis_and_sentinel(running: Access) -> None:
     script = (
         "import sys, ssl, urllib.request as u; c = ssl.create_default_context(cafile='/run/kit/tls/ca.crt');"
