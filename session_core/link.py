@@ -80,6 +80,7 @@ class Link:
         loop = asyncio.get_running_loop()
         patience = self._deadline_seconds if seconds is None else seconds
         deadline = loop.time() + patience
+        problem = "no reply"
         for attempt in count():
             self.effort.calls += 1
             self.effort.repeats += attempt > 0
@@ -90,7 +91,7 @@ class Link:
                 final = sort(error)
                 if final is not None:
                     raise final from error
-                problem = str(error) or "no reply"
+                problem = str(error) or problem  # a time-out has no text: what went wrong before it says more
             pause = random.uniform(0.5, 1) * min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311
             if once or loop.time() + pause >= deadline:
                 message = f"no answer from Redis within {patience:g} s: {problem}"

@@ -74,7 +74,7 @@ async def test_a_wrong_password_for_the_sentinels_is_refused_at_once(group: Grou
 
 async def test_an_unknown_master_name_is_named(group: Group) -> None:
     url = "rediss-sentinel://" + ",".join(f"{name}:26379" for name in SENTINELS) + "/other"
-    async with SessionManager(group.settings(redis_url=url, session_deadline_seconds=1)) as sessions:
+    async with SessionManager(group.settings(redis_url=url, session_deadline_seconds=3)) as sessions:
         with pytest.raises(StoreUnavailable, match="other"):
             await sessions.check()
 
