@@ -1,21 +1,23 @@
-"""The way to the primary: a pool of connections, and the loop that repeats a call until its deadline."""
+"""Sends calls to the primary, again and again until their deadline: the loop is around the command.
+
+Each repeat after a broken connection or a refusal takes a new look at who the primary is (`session_core.pool`).
+"""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from itertools import count
 from typing import Final, TypeVar
 
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from session_core import protocol
 from session_core.connection import Dialler, Login, exchange, sort
 from session_core.errors import StoreUnavailable
+from session_core.pool import Pool
 from session_core.protocol import Call, Reply, Word
 from session_core.records import Effort
-from session_core.sentinel import Sentinels, greet_primary
+from session_core.sentinel import Sentinels
 from session_core.settings import Settings
 
 FIRST_PAUSE_SECONDS: Final = 0.02
@@ -24,26 +26,22 @@ T = TypeVar("T")
 
 
 class Link:
-    """Sends calls to the primary. Make one for each event loop and keep it: it holds the pool."""
+    """Sends calls to the primary. Make one and keep it: it holds the connections."""
 
     def __init__(self, settings: Settings, login: Login | None = None) -> None:
         """Read the settings; nothing is sent. `login` replaces the user of the settings."""
         target = settings.target
         password = settings.redis_password.get_secret_value() or target.password
-        self._login = login or Login(settings.redis_username or target.username, password)
-        self._target = target
         self._deadline_seconds = settings.session_deadline_seconds
         self._wait = protocol.wait(settings.wait_replicas, settings.session_wait_timeout_ms)
         self._wanted = settings.wait_replicas
-        self._dialler = Dialler(settings)
-        self._sentinels: Sentinels | None = None
+        dialler = Dialler(settings)
+        sentinels: Sentinels | None = None
         if target.sentinel:
             known_as = Login(settings.redis_sentinel_username, settings.redis_sentinel_password.get_secret_value())
-            self._sentinels = Sentinels(self._dialler, target.addresses, target.master, known_as)
-        self._places = asyncio.Semaphore(settings.redis_max_connections)
-        self._idle: list[AbstractConnection] = []
-        self._generation = 0
-        self._primary: tuple[str, int] | None = None
+            sentinels = Sentinels(dialler, target.addresses, target.master, known_as)
+        login = login or Login(settings.redis_username or target.username, password)
+        self._pool = Pool(dialler, target, login, sentinels, settings.redis_max_connections)
         self.effort = Effort()
 
     async def ask(self, call: Call[T], *, seconds: float | None = None, once: bool = False) -> T:
@@ -68,11 +66,8 @@ class Link:
         return call.read(result, 0), isinstance(confirmed, int) and confirmed >= self._wanted
 
     async def aclose(self) -> None:
-        """Close the idle connections; those in use are closed when they come back."""
-        self._generation += 1
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.disconnect(nowait=True)
+        """Close the connections."""
+        await self._pool.aclose()
 
     async def _persist(
         self, commands: Sequence[tuple[Word, ...]], call: Call[T], seconds: float | None, *, once: bool
@@ -100,50 +95,13 @@ class Link:
         raise AssertionError  # pragma: no cover - count() does not end
 
     async def _attempt(self, commands: Sequence[tuple[Word, ...]]) -> list[Reply]:
-        async with self._connection() as connection:
+        async with self._pool.connection() as connection:
             replies = await exchange(connection, commands)
         good = [reply for reply in replies if not isinstance(reply, ResponseError)]
         if len(good) == len(replies):
             return good
         error = next(reply for reply in replies if isinstance(reply, ResponseError))
-        # A primary that was cut off refuses writes (NOREPLICAS) or has become a replica (READONLY).
-        if self._sentinels and sort(error) is None and await self._sentinels.primary() != self._primary:
-            await self.aclose()
+        if sort(error) is None:
+            # A primary that was cut off refuses writes (NOREPLICAS) or has become a replica (READONLY).
+            await self._pool.doubt()
         raise error
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AbstractConnection]:
-        """Lend a connection. One that was left in the middle of a reply, for whatever reason, is never lent again."""
-        async with self._places:
-            connection, generation = await self._take(), self._generation
-            try:
-                yield connection
-            except BaseException as error:
-                await connection.disconnect(nowait=True)
-                if isinstance(error, RedisError | OSError):
-                    await self.aclose()  # the others most likely lead to the same dead server
-                raise
-            if generation == self._generation and connection.is_connected:
-                self._idle.append(connection)
-            else:
-                await connection.disconnect(nowait=True)
-
-    async def _take(self) -> AbstractConnection:
-        while self._idle:
-            connection = self._idle.pop()
-            try:
-                if not await connection.can_read():  # readable while idle: closed by the server
-                    return connection
-            except RedisError:
-                pass
-            await connection.disconnect(nowait=True)
-        return await self._open()
-
-    async def _open(self) -> AbstractConnection:
-        target = self._target
-        if target.path:
-            return await self._dialler.open_path(target.path, self._login, db=target.db)
-        if self._sentinels is None:
-            return await self._dialler.open(target.addresses[0], self._login, db=target.db)
-        self._primary = await self._sentinels.primary()
-        return await self._dialler.open(self._primary, self._login, db=target.db, greet=greet_primary)

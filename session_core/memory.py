@@ -37,7 +37,7 @@ class MemoryStore:
         self._records: dict[Ref, Record] = {}
         self._gone_at: dict[Ref, int] = {}
         self._queue: list[tuple[int, Ref]] = []
-        self._by_user: defaultdict[str, set[Ref]] = defaultdict(set)
+        self._by_user: defaultdict[str, dict[Ref, None]] = defaultdict(dict)  # in order of creation
         self._events: list[StreamEntry] = []
         self._events_kept = settings.session_events_kept
         self._happened = asyncio.Event()
@@ -50,7 +50,7 @@ class MemoryStore:
         known = self._load(new.ref, now)
         if known is not None:
             return Answer("ok", now, known), False
-        mine = sorted(self._living(new.user, now), key=self._order)
+        mine = sorted(self._living(new.user, now), key=self._rank)
         excess = len(mine) + 1 - self._limit.count if self._limit.count else 0
         if excess > 0 and self._limit.policy == "reject":
             return Answer("limit", now), False
@@ -72,7 +72,7 @@ class MemoryStore:
             evicted=tuple(ref.digest for ref in evicted[:100]),
         )
         self._store(new.ref, record, record.expires)
-        self._by_user[new.user].add(new.ref)
+        self._by_user[new.user][new.ref] = None
         self._announce("created", new.user, new.ref.digest, now, Note())
         return Answer("ok", now, record), False
 
@@ -121,9 +121,7 @@ class MemoryStore:
         now = await self.now()
         spared, _ = self._current(Ref(bucket_of(what.user), what.spared), now)
         gone = [
-            ref
-            for ref in sorted(self._living(what.user, now), key=self._age)
-            if ref != spared and self._records[ref].created <= what.cutoff
+            ref for ref in self._living(what.user, now) if ref != spared and self._records[ref].created <= what.cutoff
         ]
         for ref in gone:
             self._bury(ref, now, what.note, "revoked")
@@ -147,8 +145,7 @@ class MemoryStore:
             return Answer("stale", now), False
         renamed = replace(record, version=what.version, wrap=what.wrap or record.wrap)
         self._store(what.new, renamed, record.expires)
-        self._by_user[record.user].discard(what.old)
-        self._by_user[record.user].add(what.new)
+        self._by_user[record.user] = {what.new if ref == what.old else ref: None for ref in self._by_user[record.user]}
         if what.grace_ms:
             until = min(now + what.grace_ms, record.expires)
             alias = replace(
@@ -177,7 +174,7 @@ class MemoryStore:
 
     async def list_user(self, user_id: str) -> list[tuple[str, Record]]:
         """See `Store`."""
-        refs = sorted(self._living(user_id, await self.now()), key=self._age)
+        refs = self._living(user_id, await self.now())
         return [(ref.digest, replace(self._records[ref], sealed=b"", wrap=b"")) for ref in refs]
 
     async def count(self, user_id: str | None = None) -> int:
@@ -232,12 +229,8 @@ class MemoryStore:
     def _living(self, user_id: str, now: int) -> list[Ref]:
         return [ref for ref in self._by_user.get(user_id, ()) if self._load(ref, now) is not None]
 
-    def _age(self, ref: Ref) -> tuple[int, str]:
-        return self._records[ref].created, ref.digest
-
-    def _order(self, ref: Ref) -> tuple[int, int, str]:
-        record = self._records[ref]
-        return record.seen if self._limit.policy == "idle" else record.created, record.created, ref.digest
+    def _rank(self, ref: Ref) -> int:
+        return self._records[ref].seen if self._limit.policy == "idle" else 0
 
     def _store(self, ref: Ref, record: Record, gone_at: int) -> None:
         self._records[ref] = record
@@ -247,7 +240,7 @@ class MemoryStore:
     def _bury(self, ref: Ref, now: int, note: Note, kind: str) -> None:
         record = self._records[ref]
         self._store(ref, _tombstone(record, now, note), now + self._keep_ms)
-        self._by_user[record.user].discard(ref)
+        self._by_user[record.user].pop(ref, None)
         self._announce(kind, record.user, ref.digest, now, note)
 
     def _sweep(self, now: int) -> None:
@@ -256,7 +249,7 @@ class MemoryStore:
             if self._gone_at.get(ref, now + 1) <= now:
                 user = self._records.pop(ref).user
                 del self._gone_at[ref]
-                self._by_user[user].discard(ref)
+                self._by_user[user].pop(ref, None)
                 if not self._by_user[user]:
                     del self._by_user[user]
 

@@ -275,4 +275,6 @@ def _text(reply: Reply) -> str:
 
 
 def _number(reply: Reply) -> int:
-    return int(reply) if isinstance(reply, bytes | int | float) else 0
+    if isinstance(reply, bytes):
+        return int(reply.partition(b".")[0])  # created has decimals, for the order
+    return int(reply) if isinstance(reply, int | float) else 0

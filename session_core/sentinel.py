@@ -27,8 +27,14 @@ class Sentinels:
         self._addresses = tuple(addresses)
         self._master = master
         self._login = login
+        self._start(None)
+
+    def _start(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._loop = loop
         self._lock = asyncio.Lock()
         self._known: tuple[float, Address] | None = None
+        self._kept: dict[Address, AbstractConnection] = {}
+        self._asking: set[asyncio.Task[Address]] = set()
 
     async def primary(self) -> Address:
         """Return the announced address of the primary.
@@ -37,30 +43,39 @@ class Sentinels:
             StoreDenied: every Sentinel that answers refuses us.
             RedisConnectionError: no Sentinel knows a primary now.
         """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._start(loop)
         async with self._lock:
-            now = asyncio.get_running_loop().time()
+            now = loop.time()
             if self._known is None or now - self._known[0] > FRESH_SECONDS:
                 self._known = None
                 self._known = (now, await self._ask_all())
             return self._known[1]
 
+    async def aclose(self) -> None:
+        """Close the connections that were kept."""
+        for task in self._asking:
+            task.cancel()
+        kept, self._kept = self._kept, {}
+        for connection in kept.values():
+            await connection.disconnect(nowait=True)
+
     async def _ask_all(self) -> Address:
         tasks = [asyncio.create_task(self._ask(address)) for address in self._addresses]
+        for task in tasks:  # those that are not waited for end by themselves, within ANSWER_SECONDS
+            self._asking.add(task)
+            task.add_done_callback(self._answered)
         votes: Counter[Address] = Counter()
         failures: list[Exception] = []
-        try:
-            for next_answer in asyncio.as_completed(tasks):
-                try:
-                    votes[await next_answer] += 1
-                except (RedisError, OSError, TimeoutError) as error:
-                    failures.append(error)
-                leader = votes.most_common(1)
-                if leader and leader[0][1] > len(tasks) // 2:
-                    return leader[0][0]
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        for next_answer in asyncio.as_completed(tasks):
+            try:
+                votes[await next_answer] += 1
+            except (RedisError, OSError, TimeoutError) as error:
+                failures.append(error)
+            leader = votes.most_common(1)
+            if leader and leader[0][1] > len(tasks) // 2:
+                return leader[0][0]
         if votes:
             return votes.most_common(1)[0][0]
         refusals = [refusal for refusal in map(sort, failures) if isinstance(refusal, StoreDenied)]
@@ -71,13 +86,29 @@ class Sentinels:
         message = f"no Sentinel knows a primary of {self._master}: {reasons}"
         raise RedisConnectionError(message)
 
+    def _answered(self, task: asyncio.Task[Address]) -> None:
+        self._asking.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, so that the loop does not report it
+
     async def _ask(self, address: Address) -> Address:
         async with asyncio.timeout(ANSWER_SECONDS):
-            connection = await self._dialler.open(address, self._login)
-            try:
-                [reply] = await exchange(connection, [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)])
-            finally:
-                await connection.disconnect(nowait=True)
+            kept = self._kept.pop(address, None)
+            if kept is not None:
+                try:
+                    return await self._exchange(address, kept)
+                except (RedisError, OSError):
+                    pass  # it was closed meanwhile, as after a restart of the Sentinel
+            return await self._exchange(address, await self._dialler.open(address, self._login))
+
+    async def _exchange(self, address: Address, connection: AbstractConnection) -> Address:
+        try:
+            [reply] = await exchange(connection, [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)])
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        if self._kept.setdefault(address, connection) is not connection:
+            await connection.disconnect(nowait=True)
         if isinstance(reply, Exception):
             raise reply
         if not isinstance(reply, list):

@@ -25,9 +25,11 @@ local SWEEP = 32
 -- unpack() of longer lists than Lua's stack allows would fail; ZREM gets its members in portions.
 local PORTION = 1000
 
+-- Milliseconds; and the same as text with three decimals, which no two calls share: the order of logins.
 local function now_ms()
   local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  local ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  return ms, string.format('%d.%03d', ms, time[2] % 1000)
 end
 
 local function tag_of(key)
@@ -88,10 +90,14 @@ local function settle(tag, user)
   end
 end
 
-local function index(tag, user, digest, created, expires)
-  redis.call('ZADD', by_creation(tag, user), created, digest)
+local function index_expiry(tag, user, digest, expires)
   redis.call('ZADD', by_expiry(tag, user), expires, digest)
   redis.call('ZADD', 'session_index:' .. tag, expires, digest)
+end
+
+local function index(tag, user, digest, created, expires)
+  redis.call('ZADD', by_creation(tag, user), created, digest)
+  index_expiry(tag, user, digest, expires)
 end
 
 local function unindex(tag, user, digest)

@@ -68,7 +68,8 @@ redis.register_function('session_create_v1', function(keys, argv)
   local user, ttl, lifetime = argv[1], tonumber(argv[2]), tonumber(argv[3])
   local meta, sealed, wrap, version = argv[4], argv[5], argv[6], argv[7]
   local limit, policy, keep_ms, kept = tonumber(argv[8]), argv[9], tonumber(argv[10]), argv[11]
-  local tag, digest, now = tag_of(key), digest_of(key), now_ms()
+  local tag, digest = tag_of(key), digest_of(key)
+  local now, created = now_ms()
 
   local known = load(key, now)
   if known then
@@ -86,7 +87,7 @@ redis.register_function('session_create_v1', function(keys, argv)
       {kind = 'evicted', reason = 'session limit', actor = handle_of(tag, digest), keep_ms = keep_ms, kept = kept})
   end
 
-  local fields = {'user', user, 'created', now, 'expires', now + ttl, 'limit', now + lifetime, 'ttl', ttl,
+  local fields = {'user', user, 'created', created, 'expires', now + ttl, 'limit', now + lifetime, 'ttl', ttl,
     'seen', now, 'version', version, 'meta', meta}
   local function also(name, value)
     if value ~= '' then
@@ -99,7 +100,7 @@ redis.register_function('session_create_v1', function(keys, argv)
   also('evicted', table.concat(evicted, ' ', 1, math.min(#evicted, 100)))
   redis.call('HSET', key, unpack(fields))
   redis.call('PEXPIREAT', key, now + ttl)
-  index(tag, user, digest, now, now + ttl)
+  index(tag, user, digest, created, now + ttl)
   settle(tag, user)
   announce(tag, kept, 'created', user, digest, '', '')
   return {'ok', now, load(key, now)}

@@ -24,7 +24,7 @@ redis.register_function{
       redis.call('HSET', key, 'expires', target, 'seen', now)
       if record[AT.evicted] then redis.call('HDEL', key, 'evicted') end
       redis.call('PEXPIREAT', key, target)
-      index(tag, user, digest, record[AT.created], target)
+      index_expiry(tag, user, digest, target)
       settle(tag, user)
       record[AT.expires], record[AT.seen] = target, now
     end

@@ -37,13 +37,13 @@ redis.register_function{
   function_name = 'session_revoke_user_v1',
   flags = {'allow-oom'},
   callback = function(keys, argv)
-    local cutoff, spared, now = argv[1], argv[2], now_ms()
+    local cutoff, spared, now = tonumber(argv[1]), argv[2], now_ms()
     local why = {kind = 'revoked', reason = argv[3], actor = argv[4], keep_ms = tonumber(argv[5]), kept = argv[6]}
     local tag = tag_of(keys[1])
     local user = string.match(keys[1], '^user_sessions:{%d+}:(.*)$')
     if spared ~= '' then spared = digest_of(load_current(session_key(tag, spared), now)) end
     local gone = {}
-    for _, digest in ipairs(redis.call('ZRANGE', keys[1], '-inf', cutoff, 'BYSCORE')) do
+    for _, digest in ipairs(redis.call('ZRANGE', keys[1], '-inf', '(' .. string.format('%d', cutoff + 1), 'BYSCORE')) do
       if digest ~= spared then
         local key = session_key(tag, digest)
         local record = load(key, now)

@@ -1,5 +1,6 @@
 """`durable` says what replicas confirmed for this very write (S7)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,9 +20,14 @@ pytestmark = pytest.mark.engine
 async def pair(bridge: Any) -> AsyncIterator[tuple[Server, Server]]:
     """A primary and its replica."""
     with (
-        servers.redis_server(bridge, alias="primary") as primary,
+        servers.redis_server(bridge, "--repl-diskless-sync-delay", "0", alias="primary") as primary,
         servers.redis_server(bridge, "--replicaof", "primary", "6379", alias="replica") as replica,
     ):
+        with replica.admin() as admin:
+            for _ in range(200):
+                if admin.info("replication")["master_link_status"] == "up":
+                    break
+                await asyncio.sleep(0.05)
         add_users(primary)
         message = await load_functions(redis_settings(primary, session_wait_replicas=1, session_wait_timeout_ms=5000))
         assert "confirmed by the replicas" in message

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from session_core import SessionManager, library
+from session_core import Session, SessionManager, library
 from session_core.deploy import load_functions
 from session_core.errors import StoreDenied, StoreError, StoreFull, StoreNotReady, StoreUnavailable
 from tests.session_core import servers
@@ -210,3 +210,19 @@ async def test_errors_are_all_of_one_tree(redis: Server) -> None:
     async with SessionManager(redis_settings(redis, redis_url="redis://127.0.0.1:1/0")) as sessions:
         with pytest.raises(StoreUnavailable, match="Redis"):
             await sessions._store.check(seconds=0.3)
+
+
+@pytest.mark.parametrize("backend", ["memory", "redis"])
+def test_a_manager_may_be_used_in_one_event_loop_after_the_other(shared_redis: Server, backend: str) -> None:
+    # As a script does that calls asyncio.run() twice.
+    add_users(shared_redis)
+    asyncio.run(load_functions(redis_settings(shared_redis)))
+    sessions = SessionManager(redis_settings(shared_redis, session_backend=backend, redis_max_connections=2))
+
+    async def log_in() -> list[Session]:
+        return await asyncio.gather(*(sessions.create_session("alice") for _ in range(10)))
+
+    first, second = asyncio.run(log_in()), asyncio.run(log_in())
+    found = asyncio.run(sessions.get_session(first[0].session_id))
+    assert found is not None
+    assert len({session.handle for session in first + second}) == 20

@@ -11,7 +11,6 @@ from tests.session_core.conftest import Make
 async def test_the_oldest_session_goes_and_is_told_why(make: Make) -> None:
     sessions = make(session_max_concurrent=2)
     first = await sessions.create_session("alice")
-    await asyncio.sleep(0.01)
     second = await sessions.create_session("alice")
     third = await sessions.create_session("alice")
     assert second.evicted == ()

@@ -34,10 +34,11 @@ async def test_paging_through_users_meets_everybody_once(make: Make) -> None:
 
 async def test_a_users_sessions_are_listed_oldest_first(make: Make) -> None:
     sessions = make()
-    made = []
-    for number in range(5):
-        made.append((await sessions.create_session("alice", {"n": number})).handle)
-        await asyncio.sleep(0.002)
+    first = await sessions.create_session("alice")
+    made = [first.handle, *[(await sessions.create_session("alice", {"n": n})).handle for n in range(20)]]
+    rotated = await sessions.rotate_session(first.session_id)
+    assert rotated is not None
+    made[0] = rotated.handle
     assert [one.handle for one in await sessions.get_user_sessions("alice")] == made
 
 
