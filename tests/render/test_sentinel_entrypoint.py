@@ -18,7 +18,6 @@ sentinel config-epoch mymaster 7
 sentinel leader-epoch mymaster 8
 sentinel current-epoch 9
 sentinel known-replica mymaster redis-1 6379
-sentinel known-replica mymaster redis-3 6381
 sentinel known-replica mymaster redis-9 6387
 sentinel known-sentinel mymaster sentinel-2 26380 aaaa
 sentinel known-sentinel mymaster sentinel-9 26387 bbbb
@@ -93,16 +92,25 @@ def lines(outcome: Outcome, *kinds: str) -> Sequence[str]:
     return [line for line in (outcome.conf or "").splitlines() if line.split()[1:2] and line.split()[1] in kinds]
 
 
-def test_epochs_and_the_configured_nodes_that_it_knows_survive_a_restart(sentinel: Box) -> None:
+def test_epochs_and_the_configured_sentinels_that_it_knows_survive_a_restart(sentinel: Box) -> None:
     (sentinel.data / "sentinel.conf").write_text(OLD)
-    learned = lines(sentinel.run(), "config-epoch", "leader-epoch", "current-epoch", "known-replica", "known-sentinel")
+    learned = lines(sentinel.run(), "config-epoch", "leader-epoch", "current-epoch", "known-sentinel")
     assert learned == [
         "sentinel config-epoch mymaster 7",
         "sentinel leader-epoch mymaster 8",
         "sentinel current-epoch 9",
+        "sentinel known-sentinel mymaster sentinel-2 26380 aaaa",
+    ]
+
+
+@pytest.mark.parametrize("old", [OLD, ""], ids=["with a memory", "without"])
+def test_every_other_node_is_known_as_a_replica_from_the_start_and_once(sentinel: Box, old: str) -> None:
+    """A primary that is lost before the Sentinels have learned of its replicas from it could never be replaced."""
+    (sentinel.data / "sentinel.conf").write_text(old)
+    sentinel.world(redis_2=PRIMARY)
+    assert lines(sentinel.run(), "known-replica") == [
         "sentinel known-replica mymaster redis-1 6379",
         "sentinel known-replica mymaster redis-3 6381",
-        "sentinel known-sentinel mymaster sentinel-2 26380 aaaa",
     ]
 
 
@@ -129,6 +137,7 @@ def test_names_are_resolved_before_the_primary_is_named(sentinel: Box) -> None:
     assert kinds.index("resolve-hostnames") < kinds.index("monitor")
     assert kinds.index("announce-hostnames") < kinds.index("monitor")
     assert kinds.index("monitor") < kinds.index("auth-pass")
+    assert kinds.index("monitor") < kinds.index("known-replica")
 
 
 def test_a_start_that_finds_no_primary_leaves_the_old_memory_alone(sentinel: Box) -> None:

@@ -1,5 +1,5 @@
 # Entrypoint of a Sentinel: makes sentinel.conf anew from the rendering, and keeps of the old one only what Sentinel itself
-# has learned: whom it watches, the epochs (a forgotten vote could be cast twice) and the nodes it knows.
+# has learned: whom it watches, the epochs (a forgotten vote could be cast twice) and the Sentinels it knows.
 # A Sentinel without memory watches nobody by default: it asks the other Sentinels, then the nodes' own ROLE.
 STATE=$DATA/sentinel.conf
 POLL=${POLL:-1}
@@ -18,14 +18,22 @@ remembered() {
   awk -v m="$MASTER_NAME" '$1 == "sentinel" && $2 == "monitor" && $3 == m { print $4 ":" $5 }' "$STATE"
 }
 
-# learned: the lines of the old sentinel.conf that stay true, of configured nodes only.
+# replicas_of PRIMARY: lines for all other nodes. By itself, Sentinel learns of a replica from the primary, up to 10 s after
+# it has joined: were the primary lost before that, none could be promoted, ever.
+replicas_of() {
+  for node in $NODES; do
+    [ "$node" = "$1" ] || echo "sentinel known-replica $MASTER_NAME $(host_of "$node") $(port_of "$node")"
+  done
+}
+
+# learned: the lines of the old sentinel.conf that stay true, of configured Sentinels only.
 learned() {
   [ -e "$STATE" ] || return 0
-  awk -v m="$MASTER_NAME" -v nodes=" $NODES $SENTINELS " '
+  awk -v m="$MASTER_NAME" -v sentinels=" $SENTINELS " '
     $1 != "sentinel" { next }
     $2 == "current-epoch" { print }
     $3 == m && ($2 == "config-epoch" || $2 == "leader-epoch") { print }
-    $3 == m && ($2 == "known-replica" || $2 == "known-sentinel") && index(nodes, " " $4 ":" $5 " ") { print }' "$STATE"
+    $3 == m && $2 == "known-sentinel" && index(sentinels, " " $4 ":" $5 " ") { print }' "$STATE"
 }
 
 # discovered: the primary to watch, as host:port. First the word of the other Sentinels, if all that answer agree;
@@ -53,6 +61,7 @@ main() {
   done
   log "watches $MASTER_NAME at $primary"
   { awk -v addr="$(host_of "$primary") $(port_of "$primary")" '{ sub(/@PRIMARY@/, addr); print }' "$KIT/sentinel.conf" "$KIT/auth.conf"
+    replicas_of "$primary"
     learned; } >"$STATE.new"
   mv "$STATE.new" "$STATE"
   cat "$KIT/users.acl" >"$RUN/users.acl" # a copy would be read-only, and in the way at the next start
