@@ -5,6 +5,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -210,19 +211,34 @@ def test_certificates_that_end_soon_are_renewed_and_the_authority_keeps_its_key(
 
 
 @pytest.mark.engine
-def test_the_directory_works_with_plain_compose(tmp_path: Path, stack_file: StackFile) -> None:
+def test_the_directory_works_with_plain_compose_and_its_primary_may_be_killed_at_once(
+    tmp_path: Path, stack_file: StackFile
+) -> None:
+    """At once: before the Sentinels could have learned of the replicas from the primary."""
     out = tmp_path / "out"
     assert run(out) == 0
     compose = ["docker", "compose", "--project-directory", str(out)]
     try:
         subprocess.run([*compose, "up", "--detach", "--wait"], check=True, capture_output=True, timeout=120)
+        primary = f"redis-session-kit-{NAME}-redis-1-1"
         token = json.loads((out / SECRETS_FILE).read_text())["passwords"][ADMIN_TOKEN]
+        admin = {"Authorization": f"Bearer {token}"}
         trusted = ssl.create_default_context(cafile=out / "session-1/tls/ca.crt")
         with httpx.Client(base_url=f"https://localhost:{PORTS['httpsPort']}", verify=trusted, timeout=20) as client:
-            created = client.post(
-                "/v1/sessions", json={"user_id": "alice"}, headers={"Authorization": f"Bearer {token}"}
-            ).raise_for_status()
-            assert created.json()["durable"] is True
+            first = client.post("/v1/sessions", json={"user_id": "alice"}, headers=admin).raise_for_status()
+            assert first.json()["durable"] is True
+            for step in ("kill", "start"):
+                subprocess.run(["docker", step, primary], check=True, capture_output=True, timeout=30)
+            assert eventually(lambda: client.post("/v1/sessions", json={"user_id": "bob"}, headers=admin).is_success)
+            client.cookies = first.cookies
             assert client.get("/v1/verify").raise_for_status().headers["X-Session-User"] == "alice"
     finally:
         subprocess.run([*compose, "down", "--volumes", "--timeout", "2"], check=True, capture_output=True, timeout=120)
+
+
+def eventually(look: Callable[[], bool], timeout: float = 60) -> bool:
+    """Whether `look` becomes true in `timeout` s."""
+    deadline = time.monotonic() + timeout
+    while not (seen := look()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return seen
