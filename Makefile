@@ -48,4 +48,5 @@ check: ## formatting, lint, types, architecture
 	@$(RUN) ruff format --check . && ruff check . && mypy && lint-imports
 
 test: tools test-tools check ## every test (CMD='-k words' for some)
-	@$(RUN) python -m pytest $(CMD)
+	@# tests run make as a user does, not as a child of this one, which would print more
+	@$(RUN) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS python -m pytest $(CMD)

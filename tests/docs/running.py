@@ -20,12 +20,10 @@ def run_shell(snippet: Snippet, environment: Mapping[str, str]) -> None:
     AssertionError if it fails, or prints something else than it says.
     """
     script = f'eval "$(make env)"\n{snippet.script}'
-    outer_make = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # under it, make prints more
-    env = {name: value for name, value in os.environ.items() if name not in outer_make} | dict(environment)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=ROOT,
-        env=env,
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

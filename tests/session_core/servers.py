@@ -15,7 +15,9 @@ from testcontainers.core.network import Network
 
 IMAGE: Final = os.environ.get("KIT_TEST_REDIS_IMAGE", "redis:8")
 LABEL: Final = "redis-session-kit.test"
-OWNER: Final = f"session_core-{os.getpid()}"
+PROCESSES: Final = Path("/proc/self/ns/pid").readlink()
+"""Which processes we can see: of another namespace's we cannot say whether they live."""
+OWNER: Final = f"session_core-{PROCESSES}-{os.getpid()}"
 START_SECONDS: Final = 20.0
 
 
@@ -63,7 +65,8 @@ def redis_server(bridge: Network, *arguments: str, alias: str = "redis", port: i
         wait_for(server)
         yield server
     finally:
-        container.stop()
+        with suppress(docker.errors.NotFound):
+            container.stop()
 
 
 def wait_for(server: Server) -> None:
@@ -107,5 +110,6 @@ def sweep() -> None:
 def _abandoned(labels: Mapping[str, str]) -> bool:
     """Whether it belongs to this run, or to one whose process has gone."""
     owner = labels.get(LABEL, "")
-    alive = owner != OWNER and Path(f"/proc/{owner.rpartition('-')[2]}").exists()
-    return owner.startswith("session_core-") and not alive
+    maker, _, process = owner.rpartition("-")
+    alive = owner != OWNER and Path(f"/proc/{process}").exists()
+    return maker == OWNER.rpartition("-")[0] and not alive
