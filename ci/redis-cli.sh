@@ -8,7 +8,7 @@ shift
 project=redis-session-kit-$stack
 primary=
 for sentinel in $(docker ps --filter "label=com.docker.compose.project=$project" --format '{{.Names}}' | grep -- '-sentinel-'); do
-  primary=$(docker exec "$sentinel" sh /run/kit/ctl.sh sentinel get-master-addr-by-name "${MASTER_NAME:-mymaster}") && [ -n "$primary" ] && break
+  primary=$(docker exec "$sentinel" sh -c 'sh /run/kit/ctl.sh sentinel get-master-addr-by-name "$MASTER_NAME"') && [ -n "$primary" ] && break
 done
 [ -n "$primary" ] || die "no Sentinel of stack $stack answers" "make up STACK=$stack"
 read -r name port <<<"${primary//$'\n'/ }" # two lines

@@ -7,6 +7,6 @@ docker ps --all --filter "label=com.docker.compose.project=$project" --format 't
 for sentinel in $(docker ps --filter "label=com.docker.compose.project=$project" --format '{{.Names}}' | grep -- '-sentinel-' | sort); do
   name=${sentinel#"$project"-}
   printf '%s names %s as primary; %s\n' "${name%-1}" \
-    "$(docker exec "$sentinel" sh /run/kit/ctl.sh sentinel get-master-addr-by-name "${MASTER_NAME:-mymaster}" | paste -sd:)" \
-    "$(docker exec "$sentinel" sh /run/kit/ctl.sh sentinel ckquorum "${MASTER_NAME:-mymaster}")"
+    "$(docker exec "$sentinel" sh -c 'sh /run/kit/ctl.sh sentinel get-master-addr-by-name "$MASTER_NAME"' | paste -sd:)" \
+    "$(docker exec "$sentinel" sh -c 'sh /run/kit/ctl.sh sentinel ckquorum "$MASTER_NAME"')"
 done

@@ -132,6 +132,26 @@ def test_a_failover_begins_as_soon_as_the_last_replica_has_everything(primary: B
     assert primary.run("handover").output == "done\n"
 
 
+@pytest.mark.parametrize("command", ["handover", "quiesce"])
+@pytest.mark.parametrize("answer", [HANGS, "NOPERM this user has no permissions"])
+def test_without_the_servers_word_for_the_pause_nothing_follows(primary: Box, command: str, answer: str) -> None:
+    replication = {"INFO replication": info("master", 100, 100, 100)}
+    primary.answers(primary.itself, {**replication, PAUSE: answer, UNPAUSE: "OK"})
+    assert primary.run(command).output == "failed\n"
+    assert asked_to_fail_over(primary) == []
+
+
+def test_a_primary_is_quiet_once_every_replica_has_every_write_and_no_failover_is_asked_for(primary: Box) -> None:
+    assert primary.run("quiesce").output == "done\n"
+    assert commands(primary) == [PAUSE]
+
+
+def test_a_primary_with_a_replica_behind_goes_on_accepting_writes(primary: Box) -> None:
+    itself(primary, info("master", 100, 100, 99), 0)
+    assert primary.run("quiesce").output == "failed\n"
+    assert commands(primary) == [PAUSE, UNPAUSE]
+
+
 @pytest.mark.parametrize("first", [REFUSED, HANGS])
 def test_another_sentinel_is_asked_only_where_one_cannot_be_reached(primary: Box, first: str | None) -> None:
     (primary.root / "world/0/sentinel-1:26379" / FAILOVER.replace(" ", "_")).unlink()

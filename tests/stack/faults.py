@@ -1,7 +1,6 @@
 """Kills of the primary. One counts only when `+switch-master` was seen and another process answers as primary."""
 
 import threading
-import time
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,7 +20,6 @@ class Switch:
     """What a Sentinel said of the failover."""
 
     message: str = ""
-    at: float = 0
 
 
 class SwitchWatch:
@@ -46,7 +44,7 @@ class SwitchWatch:
                 except redis.RedisError:
                     continue
                 if message and not self.switch.message:
-                    self.switch = Switch(message["data"], time.monotonic())
+                    self.switch = Switch(message["data"])
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +66,13 @@ def kill_and_restart(access: Access, node: str) -> None:
     docker("exec", "--user", "999", access.stack.container(node), "sh", "-c", KILL_SERVER, check=False)
 
 
+def _run_id(access: Access, node: str) -> str:
+    try:
+        return str(access.node(node).info("server")["run_id"])
+    except redis.RedisError:
+        return ""
+
+
 def kill_primary(access: Access, *, stays_down: bool) -> tuple[str, str]:
     """Kill the primary and wait for the failover; the old and the new primary's names."""
     old = access.wait_settled()
@@ -78,5 +83,8 @@ def kill_primary(access: Access, *, stays_down: bool) -> tuple[str, str]:
     eventually("another primary", lambda: access.primary() not in {"", old}, RECOVERY_TIMEOUT)
     new = access.primary()
     assert watch.switch.message.split()[1] == old
-    assert access.node(new).info("server")["run_id"] != old_run
+    if stays_down:
+        assert docker("inspect", "--format", "{{.State.Status}}", access.stack.container(old)) == "exited"
+    else:
+        eventually("another process in the killed container", lambda: _run_id(access, old) not in {"", old_run})
     return old, new

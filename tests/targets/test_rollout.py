@@ -76,6 +76,79 @@ def test_a_replica_alone_is_replaced_without_a_handover(asked: list[str]) -> Non
     assert "up --detach --no-deps redis-3" in asked
 
 
+def test_a_node_that_was_down_is_started_as_rendered_and_not_replaced_once_more(asked: list[str]) -> None:
+    roll(redis_2="exited")
+
+    assert "redis-2: handover" not in asked
+    assert asked.count("up --detach --no-deps redis-2") == 1
+
+
+def answers(replica_flags: str, link: str) -> dict[tuple[str, str], str]:
+    """What nodes answer to ctl.sh, by kind of node and question: redis-1 leads, each Sentinel sees so of the others."""
+    replica = f"flags\n{replica_flags}\nmaster-link-status\n{link}\nslave-priority\n100\n"
+    return {
+        ("sentinel", "get-master-addr-by-name"): "redis-1\n6379",
+        ("sentinel", "ckquorum"): "OK 3 usable Sentinels. Quorum and failover authorization can be reached",
+        ("sentinel", "masters"): "name\nmymaster\nflags\nmaster\n",
+        ("sentinel", "replicas"): replica * 2,
+        ("redis-1", "replication"): "role:master\nconnected_slaves:2\nmaster_repl_offset:5",
+        ("redis", "replication"): "role:slave\nmaster_link_status:up\nslave_priority:100\nslave_repl_offset:5",
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "link", "settled"),
+    [
+        ("slave", "ok", True),
+        ("slave,disconnected", "err", False),
+        ("s_down,slave", "ok", False),
+        ("slave", "err", False),
+    ],
+)
+def test_what_a_sentinel_that_has_just_started_assumes_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, flags: str, link: str, *, settled: bool
+) -> None:
+    said = answers(flags, link)
+
+    def ctl(_project: Project, service: str, *words: str) -> str:
+        kind = service if (service, words[1]) in said else service.partition("-")[0]
+        return said[kind, words[1]]
+
+    monkeypatch.setattr(Project, "ctl", ctl)
+    primary, problem = rollout.look(Project("p", Path()), PARTS)
+
+    assert (primary == "redis-1") is settled
+    assert (problem == "") is settled
+
+
+@pytest.mark.parametrize("quiesced", ["done", "failed", ""])
+def test_nothing_is_stopped_before_the_primary_has_given_every_write_to_its_replicas(
+    monkeypatch: pytest.MonkeyPatch, quiesced: str
+) -> None:
+    asked: list[str] = []
+
+    def ctl(_project: Project, service: str, *words: str) -> str:
+        if words[0] == "info":
+            return f"role:{'master' if service == 'redis-2' else 'slave'}"
+        asked.append(f"{service}: {words[0]}")
+        return quiesced
+
+    def compose(_project: Project, *words: str, **_more: object) -> str:
+        asked.append(words[0])
+        return ""
+
+    monkeypatch.setattr(Project, "ctl", ctl)
+    monkeypatch.setattr(Project, "compose", compose)
+
+    if quiesced == "done":
+        rollout.stop(Project("p", Path()), PARTS, lambda _text: None)
+        assert asked == ["redis-2: quiesce", "stop", "down"]
+    else:
+        with pytest.raises(rollout.RolloutError, match="redis-2 is primary and has no replica in step"):
+            rollout.stop(Project("p", Path()), PARTS, lambda _text: None)
+        assert asked == ["redis-2: quiesce"]
+
+
 def test_a_stopped_node_is_started_and_a_paused_one_goes_on_before_anything_is_replaced(asked: list[str]) -> None:
     roll(redis_1="exited", sentinel_2="paused", redis_3="altered")
 

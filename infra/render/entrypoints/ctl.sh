@@ -2,6 +2,7 @@
 #   ctl.sh ping               exit 0 if this node answers
 #   ctl.sh info [SECTION]     INFO of this node
 #   ctl.sh sentinel WORDS...  a SENTINEL command, to this Sentinel
+#   ctl.sh quiesce            if this node is primary, lets no write in any more once every replica has all: "done" or "failed"
 #   ctl.sh handover           if this node is primary, makes another one primary without losing a write: "done" or "failed"
 PORT=
 for node in $NODES $SENTINELS; do [ "$(host_of "$node")" = "$NODE" ] && PORT=$(port_of "$node"); done
@@ -49,25 +50,31 @@ start_failover() {
   return 1
 }
 
-handover() {
+# pause_in_step: no write is accepted any more, and every replica has all of them. Without the server's word for the
+# pause nothing may follow: writes that go on would be lost.
+pause_in_step() {
+  [ "$(cli 127.0.0.1 "$PORT" CLIENT PAUSE "$PAUSE_MS" WRITE)" = OK ] && until_true "$IN_STEP_S" in_step
+}
+
+# as_primary STEP...: takes the steps if this node is primary; a replica has nothing to do; ends the pause if one fails.
+as_primary() {
   case $(info_field role) in
     slave) echo "done"; return ;;
     master) ;;
     *) echo failed; return ;;
   esac
-  cli 127.0.0.1 "$PORT" CLIENT PAUSE "$PAUSE_MS" WRITE >/dev/null
-  if until_true "$IN_STEP_S" in_step && start_failover && until_true "$HANDOVER_S" named_elsewhere; then
-    echo "done"
-    return
-  fi
+  if "$@"; then echo "done"; return; fi
   cli 127.0.0.1 "$PORT" CLIENT UNPAUSE >/dev/null
   echo failed
 }
+
+hand_over() { pause_in_step && start_failover && until_true "$HANDOVER_S" named_elsewhere; }
 
 case ${1:-} in
   ping) [ "$(cli 127.0.0.1 "$PORT" PING)" = PONG ] ;;
   info) cli 127.0.0.1 "$PORT" INFO "${2:-default}" ;;
   sentinel) shift; cli 127.0.0.1 "$PORT" SENTINEL "$@" ;;
-  handover) handover ;;
-  *) echo "usage: ctl.sh ping | info [SECTION] | sentinel WORDS... | handover" >&2; exit 64 ;;
+  quiesce) as_primary pause_in_step ;;
+  handover) as_primary hand_over ;;
+  *) echo "usage: ctl.sh ping | info [SECTION] | sentinel WORDS... | quiesce | handover" >&2; exit 64 ;;
 esac

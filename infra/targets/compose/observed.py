@@ -29,9 +29,9 @@ def states(wanted: Wanted) -> dict[str, str]:
 def _state(container: Mapping[str, Any] | None, expected_hash: str | None, changed: object) -> str:
     if container is None:
         return MISSING
-    if container["State"]["Status"] in DOWN:
+    if container["State"]["Status"] != RUNNING:
         return str(container["State"]["Status"])
     made_from = container["Config"]["Labels"].get("com.docker.compose.config-hash"), container["Image"]
     if changed or made_from != (expected_hash, image_id(container["Config"]["Image"])):
         return ALTERED
-    return str(container["State"]["Status"])
+    return RUNNING

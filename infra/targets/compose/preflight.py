@@ -1,11 +1,15 @@
 """What must hold before anything is touched: an engine, images, free ports, and an engine that can read the data."""
 
+import re
 import socket
 from collections.abc import Iterator, Mapping
 
 from infra.targets.compose.engine import EngineError, docker, image_id
 from infra.targets.compose.wanted import Wanted
 
+NAME = re.compile("[a-z0-9][a-z0-9-]*")
+RESERVED = ("pulumi", "passphrase")
+"""What `.state` holds beside the deployments."""
 OLDEST_COMPOSE = 2
 NOT_PULLED = "not pulled yet"
 LOOPBACK = "127.0.0.1"
@@ -18,6 +22,12 @@ def refusals(wanted: Wanted, running_ids: Mapping[str, str]) -> Iterator[str]:
 
     `running_ids` are the images of the deployment as it was made, if there is one.
     """
+    if not NAME.fullmatch(wanted.name) or wanted.name in RESERVED:
+        yield (
+            f"{wanted.stack_file}: {wanted.name} cannot be the name of a deployment: small letters, digits and - only, "
+            f"and none of {', '.join(RESERVED)}. Make a stack with another name: pulumi stack init NAME"
+        )
+        return
     try:
         docker("info", "--format", "{{.ServerVersion}}", timeout=20)
         version = docker("compose", "version", "--short").strip().lstrip("v")
@@ -69,9 +79,10 @@ def _taken_ports(wanted: Wanted) -> Iterator[str]:
     for name, port in wanted.ports.items():
         if _free(port):
             continue
-        owners = docker("ps", "--filter", f"publish={port}", "--format", "{{.Names}}").split()
-        if any(owner.startswith(f"{wanted.project.name}-") for owner in owners):
+        publish, own = f"publish={port}", f"label=com.docker.compose.project={wanted.project.name}"
+        if docker("ps", "--quiet", "--filter", publish, "--filter", own):
             continue
+        owners = docker("ps", "--filter", publish, "--format", "{{.Names}}").split()
         key, _, part = name.partition(" ")
         owner = f"container {owners[0]}" if owners else "another process"
         yield (

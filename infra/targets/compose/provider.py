@@ -52,6 +52,7 @@ class ComposeProvider(ResourceProvider):
 
     serialize_as_secret_always = False  # a class name is no secret
 
+    @in_one_sentence
     def check(self, olds: Props, news: Props) -> CheckResult:
         """Refuse, in a preview already, what cannot work; find out which images would run."""
         wanted = Wanted.of(news)
@@ -70,8 +71,13 @@ class ComposeProvider(ResourceProvider):
     def create(self, props: Props) -> CreateResult:
         """Write the files and start everything; also what a broken `up` has left half-made."""
         wanted = Wanted.of(props)
-        files.write(wanted.project.directory, wanted.files)
-        start(wanted.project, wanted.parts, _say)
+        try:
+            files.write(wanted.project.directory, wanted.files)
+            start(wanted.project, wanted.parts, _say)
+        except (RolloutError, EngineError, OSError):
+            _say("removing what was started: a deployment that never came up is in no state and could not be destroyed")
+            _remove(wanted, [])
+            raise
         return CreateResult(wanted.project.name, _outs(props))
 
     @in_one_sentence
@@ -85,8 +91,11 @@ class ComposeProvider(ResourceProvider):
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         """Bring the deployment to its new files, node by node; back to the old ones if that does not work."""
         before, wanted = Wanted.of(olds), Wanted.of(news)
+        one_by_one = _one_by_one(before, wanted)
+        if not one_by_one:
+            _stop(before)  # refused where a write could be lost: then everything runs on as it was
         try:
-            _change(before, wanted)
+            _bring_up(wanted, one_by_one=one_by_one)
         except (RolloutError, EngineError, OSError) as error:
             _go_back(wanted, before, error)
         return UpdateResult(_outs(news))
@@ -96,30 +105,46 @@ class ComposeProvider(ResourceProvider):
         """Stop and remove everything; the volumes with the sessions only where `deleteData` says so."""
         wanted = Wanted.of(props)
         files.write(wanted.project.directory, wanted.files)
-        data = ["--volumes"] if wanted.delete_data else []
-        wanted.project.compose("down", "--remove-orphans", "--timeout", "30", *data)
-        files.remove(wanted.project.directory)
+        _remove(wanted, ["--volumes"] if wanted.delete_data else [])
 
 
-def _change(before: Wanted, wanted: Wanted) -> None:
-    if wanted.parts.same_nodes(before.parts):
-        files.write(wanted.project.directory, wanted.files)
+def _remove(wanted: Wanted, data: list[str]) -> None:
+    wanted.project.compose("down", "--remove-orphans", "--timeout", "30", *data)
+    files.remove(wanted.project.directory)
+
+
+def _one_by_one(before: Wanted, wanted: Wanted) -> bool:
+    """Whether containers can be replaced one after the other.
+
+    Compose cannot make a network internal, or public, while containers use it.
+    """
+    return wanted.parts.same_nodes(before.parts) and bool(wanted.ports) == bool(before.ports)
+
+
+def _stop(running: Wanted) -> None:
+    files.write(running.project.directory, running.files)
+    stop(running.project, running.parts, _say)
+
+
+def _bring_up(wanted: Wanted, *, one_by_one: bool) -> None:
+    files.write(wanted.project.directory, wanted.files)
+    if one_by_one:
         roll(wanted.project, wanted.parts, states(wanted), _say)
     else:
-        stop(before.project, _say)
-        files.write(wanted.project.directory, wanted.files)
         start(wanted.project, wanted.parts, _say)
 
 
 def _go_back(wanted: Wanted, before: Wanted, error: Exception) -> None:
-    _say(f"{error}\nputting the previous files back")
+    _say("that did not work: putting the previous files back")
     try:
-        _change(wanted, before)
+        if not (one_by_one := _one_by_one(wanted, before)):
+            _stop(wanted)
+        _bring_up(before, one_by_one=one_by_one)
     except (RolloutError, EngineError, OSError) as second:
         message = f"{error}\nPutting the previous files back failed as well: {second}\nCorrect it, then run up again."
     else:
         message = f"{error}\nThe previous files are back in place, and what ran before runs again."
-    raise RolloutError(message) from error
+    raise RolloutError(message) from None
 
 
 def _outs(props: Props) -> Props:

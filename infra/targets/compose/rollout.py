@@ -38,9 +38,24 @@ def start(project: Project, parts: Parts, say: Say) -> None:
         wait_healthy(project, service)
 
 
-def stop(project: Project, say: Say) -> None:
-    """Stop everything, where the nodes will no longer know each other by the same addresses; the volumes stay."""
+def stop(project: Project, parts: Parts, say: Say) -> None:
+    """Stop everything, where the nodes will no longer know each other by the same addresses; the volumes stay.
+
+    Nobody will remember who was primary, so first every node gets every write: then it does not matter who is elected.
+
+    Raises:
+        RolloutError: a primary has no replica in step; everything runs on.
+
+    """
     say("stopping everything: the nodes get other addresses, which cannot be done one by one")
+    for node in parts.redis_names:
+        if _fields(project.ctl(node, "info", "replication")).get("role") != "master":
+            continue
+        if project.ctl(node, "quiesce").strip() != "done":
+            raise RolloutError(
+                f"{node} is primary and has no replica in step; see: docker logs {project.container(node)}"
+            )
+    project.compose("stop", "--timeout", "30", *parts.sentinel_names, *parts.redis_names)
     project.compose("down", "--remove-orphans", "--timeout", "30")
 
 
@@ -50,13 +65,14 @@ def roll(project: Project, parts: Parts, states: Mapping[str, str], say: Say) ->
     nodes = [*parts.sentinel_names, *parts.redis_names]
     if paused := [name for name, state in states.items() if state == PAUSED]:
         project.compose("unpause", *paused)
-    if down := [name for name in nodes if states[name] in DOWN]:
+    down = [name for name in nodes if states[name] in DOWN]
+    if down:
         say(f"starting {', '.join(down)}")
         project.compose("up", "--detach", "--no-deps", *down, timeout=START_TIMEOUT)
-    for sentinel in [name for name in parts.sentinel_names if name in changed]:
+    for sentinel in [name for name in parts.sentinel_names if name in changed and name not in down]:
         replace(project, sentinel, say)
         settle(project, parts)
-    waiting = [name for name in parts.redis_names if name in changed]
+    waiting = [name for name in parts.redis_names if name in changed and name not in down]
     while waiting:
         primary = settle(project, parts)
         node = next((name for name in waiting if name != primary), primary)
@@ -155,11 +171,19 @@ def look(project: Project, parts: Parts) -> tuple[str, str]:
 def _sentinel_problem(project: Project, parts: Parts, name: str, replicas: int) -> str:
     if f"OK {len(parts.sentinels)} usable" not in project.ctl(name, "sentinel", "ckquorum", parts.master_name):
         return f"{name} does not reach every Sentinel yet"
-    words = project.ctl(name, "sentinel", "replicas", parts.master_name).splitlines()
-    eligible = sum(
-        1 for key, value in zip(words[::2], words[1::2], strict=False) if (key, value) == ("slave-priority", "100")
-    )
-    return "" if eligible >= replicas else f"{name} does not know {replicas} eligible replicas yet"
+    if _pairs(project.ctl(name, "sentinel", "masters")).count(("flags", "master")) != 1:
+        return f"{name} does not reach the primary yet"
+    seen = _pairs(project.ctl(name, "sentinel", "replicas", parts.master_name))
+    # A Sentinel that has just started assumes a priority and no fault; only what it has asked itself counts.
+    needed = (("flags", "slave"), ("master-link-status", "ok"), ("slave-priority", "100"))
+    if any(seen.count(pair) < replicas for pair in needed):
+        return f"{name} does not know {replicas} eligible replicas yet"
+    return ""
+
+
+def _pairs(reply: str) -> list[tuple[str, str]]:
+    words = reply.splitlines()
+    return list(zip(words[::2], words[1::2], strict=False))
 
 
 def _fields(info: str) -> dict[str, str]:

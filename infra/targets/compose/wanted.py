@@ -47,6 +47,7 @@ class Parts:
 class Wanted:
     """What a deployment is to be."""
 
+    name: str
     project: Project
     stack_file: str
     files: Mapping[str, str]
@@ -63,6 +64,7 @@ class Wanted:
         """Read the properties; numbers reach a dynamic provider as floats, and unknown secrets as a text."""
         plain, secret = props["files"], props["secretFiles"]
         return cls(
+            name=props["deployment"],
             project=Project(project_name(props["deployment"]), directory(props["deployment"])),
             stack_file=f"stacks/Pulumi.{props['deployment']}.yaml",
             files={**plain, **secret} if isinstance(secret, dict) else plain,
