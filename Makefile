@@ -19,6 +19,7 @@ up: tools ## bring a deployment up (or to its changed settings) and prove it by 
 	@$(PULUMI) stack output --json --show-secrets | python ci/first_session.py $(STACK)
 
 down: ## stop and remove a deployment; its sessions stay in the volumes unless deleteData is set
+	@$(RUN) bash ci/stack.sh $(STACK)
 	@$(PULUMI) destroy --yes
 	@bash ci/stack.sh $(STACK)
 

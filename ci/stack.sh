@@ -30,11 +30,26 @@ private_state() {
   say "made the private state of this checkout, with a new passphrase: .state/"
 }
 
+# A run that was killed leaves its lock. It is void once its process has gone, on this host: others we cannot see.
+void_locks() {
+  local lock pid host
+  for lock in "${PULUMI_BACKEND_URL#file://}/.pulumi/locks"/*/*/"$stack"/*.json; do
+    [ -e "$lock" ] || continue
+    pid=$(sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' "$lock")
+    host=$(sed -n 's/.*"hostname": *"\([^"]*\)".*/\1/p' "$lock")
+    if [ "$host" = "$(uname -n)" ] && [ -n "$pid" ] && ! kill -0 "$pid" 2>/dev/null; then
+      rm -f "$lock"
+      say "removed the lock of a run that was killed (process $pid)"
+    fi
+  done
+}
+
 filtered() { [ -e .git ] && git check-attr filter -- "$file" | grep -q ': pulumi-salt$'; }
 
 [ -f "$file" ] || die "there is no stack file $file" "stack files: $(cd stacks && echo Pulumi.*.yaml)"
 locked state private_state
 filtered && git config filter.pulumi-salt.clean 'sed /^encryptionsalt:/d'
+void_locks
 pulumi stack select --create "$stack" --non-interactive >/dev/null
 # Same contents for git, but another size on the disk: without this, `git status` would list the file all the same.
 if filtered && git diff --quiet -- "$file"; then git add -- "$file"; fi

@@ -164,6 +164,8 @@ def _gateway(spec: DeploymentSpec) -> dict[str, Any]:
         entrypoint=["nginx", "-c", f"{KIT}/nginx.conf", "-g", "daemon off;"],
         volumes=[_bind("gateway", KIT)],
         tmpfs=["/tmp:uid=101,gid=101,mode=0700,size=64m"],
+        # Written once the configuration is read and the port is open.
+        healthcheck=_healthcheck("sh", "-c", "kill -0 $$(cat /tmp/nginx.pid)"),
     ) | _ports(spec, spec.target.https_port)
 
 

@@ -3,8 +3,11 @@
 from infra.render.topology import SERVICE_PORT, TLS
 
 
-def gateway_conf(port: int) -> str:
-    """nginx.conf that listens on `port` and balances over the name `session`, under which all instances answer."""
+def gateway_conf(port: int, deadline_seconds: int) -> str:
+    """nginx.conf that listens on `port` and balances over the name `session`, under which all instances answer.
+
+    It waits longer than an operation of the service may take, so that the service says itself what is wrong.
+    """
     return f"""\
 worker_processes 1;
 pid /tmp/nginx.pid;
@@ -41,8 +44,8 @@ http {{
       proxy_ssl_name session;
       proxy_ssl_server_name on;
       proxy_connect_timeout 2s;
-      proxy_read_timeout 15s;
-      # Only what never reached an instance is tried at the next one: a write must not run twice.
+      proxy_read_timeout {deadline_seconds + 5}s;
+      # A POST that was sent is not tried at the next instance: it must not run twice.
       proxy_next_upstream error timeout;
       proxy_next_upstream_tries 2;
     }}

@@ -21,7 +21,8 @@ ADMIN_TOKEN = "admin-token"  # noqa: S105 - a name
 def plain_files(spec: DeploymentSpec, deployment: str) -> dict[str, str]:
     """Files without secrets, by path in the project's directory."""
     parts = topology(spec)
-    files = {"compose.yaml": compose_yaml(spec, deployment), "gateway/nginx.conf": gateway_conf(spec.target.https_port)}
+    gateway = gateway_conf(spec.target.https_port, spec.session.deadline_seconds)
+    files = {"compose.yaml": compose_yaml(spec, deployment), "gateway/nginx.conf": gateway}
     for node in parts.redis:
         files[f"{node.name}/redis.conf"] = redis_conf(spec.redis, node)
         files[f"{node.name}/entrypoint.sh"] = script("redis")

@@ -1,3 +1,6 @@
+import json
+import os
+import socket
 import subprocess
 
 import pytest
@@ -118,3 +121,25 @@ def test_a_passphrase_of_the_user_is_left_to_him(checkout: Machine) -> None:
 
     assert code == 0, said
     assert not (checkout.checkout / ".state" / "passphrase").exists()
+
+
+@pytest.mark.parametrize(("alive", "here"), [(False, True), (True, True), (False, False)])
+def test_only_the_lock_of_a_run_that_was_killed_on_this_host_is_removed(
+    checkout: Machine, *, alive: bool, here: bool
+) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    lock = checkout.checkout / ".state/pulumi/.pulumi/locks/organization/redis-session-kit/dev/1234.json"
+    lock.parent.mkdir(parents=True)
+    owner = {
+        "pid": os.getpid() if alive else ended.pid,
+        "hostname": socket.gethostname() if here else "elsewhere",
+        "timestamp": "2026-01-01T00:00:00Z",
+    }
+    lock.write_text(json.dumps(owner))
+
+    code, said = checkout.run("stack.sh")
+
+    assert code == 0, said
+    assert lock.exists() is (alive or not here)
+    assert ("lock of a run that was killed" in said) is not lock.exists()

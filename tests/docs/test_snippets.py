@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from infra.stackfile import load_spec
+from session_core.ids import bucket_of
 from tests.docs.running import run_python, run_shell
 from tests.docs.snippets import ROOT, Snippet, documents, snippets, stack_snippets
 
@@ -71,11 +72,14 @@ def test_what_make_up_prints_is_what_readme_shows(load: Callable[[str], dict[str
     shown = next(each.printed for each in ALL if each.script == "make up" and each.path.name == "README.md")
     template = str(load("ci/first_session.py")["SHOWN"])
     handle = shown.partition("cookie: ")[2].partition("\n")[0]
+    user = shown.partition("A session of ")[2].partition(" ")[0]
+    known = {"durable": "true", "stack": "dev", "url": "https://localhost:8443"}
+    where = "certificate authority: pulumi stack output ca_pem"
 
-    printed = template.format(user="alice", durable="true", handle=handle, url="https://localhost:8443", stack="dev")
+    printed = template.format(user=user, handle=handle, where=where, **known)
 
     assert shown.endswith(printed)
-    assert handle.startswith("h")
+    assert handle.startswith(f"h{bucket_of(user)}-")
 
 
 def test_the_library_decision_has_a_word_on_every_dependency() -> None:

@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,6 +81,21 @@ class Stack:
             raise AssertionError(message)
         return done.stdout if check else f"exit {done.returncode}\n{done.stdout}"
 
+    def make(self, target: str) -> str:
+        """Run `make` for this stack, as a user would; its output."""
+        done = subprocess.run(
+            ["make", target, f"STACK={self.name}"],
+            cwd=ROOT,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=PULUMI_TIMEOUT,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_CONFIG")}
         inherited["PULUMI_BACKEND_URL"] = f"file://{self.state}"
@@ -96,8 +112,15 @@ class Stack:
     def set(self, key: str, value: str) -> None:
         self.pulumi("config", "set", *(["--path"] if "." in key else []), f"redis-session-kit:{key}", value)
 
-    def unset(self, key: str) -> None:
-        self.pulumi("config", "rm", *(["--path"] if "." in key else []), f"redis-session-kit:{key}")
+    @contextmanager
+    def setting(self, key: str, value: str) -> Iterator[None]:
+        """Set a value for a while; afterwards the stack file is what it was, whatever happens."""
+        before = self.file.read_text()
+        self.set(key, value)
+        try:
+            yield
+        finally:
+            self.file.write_text(before)
 
     def up(self, *arguments: str) -> str:
         return self.pulumi("up", "--yes", "--skip-preview", "--suppress-outputs", *arguments)

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 
@@ -18,15 +19,8 @@ def _refused(running: Access) -> Callable[..., str]:
     def refused(key: str, value: str, env: dict[str, str] | None = None) -> str:
         label = f"label=com.docker.compose.project={running.stack.project}"
         before = docker("ps", "--quiet", "--no-trunc", "--filter", label)
-        if key:
-            running.stack.set(key, value)
-        try:
+        with running.stack.setting(key, value) if key else nullcontext():
             shown = running.stack.pulumi("up", "--yes", check=False, env=env)
-        finally:
-            if key == "compose.httpsPort":
-                running.stack.set(key, str(running.stack.ports["httpsPort"]))
-            elif key:
-                running.stack.unset(key)
         assert not shown.startswith("exit 0"), shown
         assert docker("ps", "--quiet", "--no-trunc", "--filter", label) == before
         return shown
@@ -102,9 +96,8 @@ def test_docker_that_does_not_run_is_said(refused: Callable[..., str]) -> None:
 def test_a_change_that_fails_half_way_goes_back_to_what_ran(running: Access) -> None:
     with Writer(running.settings) as writer:
         writer.wait_for(50)
-        running.stack.set("serviceImage", "redis:8")
-        shown = running.stack.pulumi("up", "--yes", "--skip-preview", check=False)
-        running.stack.unset("serviceImage")
+        with running.stack.setting("serviceImage", "redis:8"):
+            shown = running.stack.pulumi("up", "--yes", "--skip-preview", check=False)
         writer.wait_for(50)
 
     assert not shown.startswith("exit 0")
@@ -115,14 +108,34 @@ def test_a_change_that_fails_half_way_goes_back_to_what_ran(running: Access) -> 
     running.stack.pulumi("up", "--yes", "--expect-no-changes")
 
 
+def test_a_first_up_that_fails_leaves_nothing_and_the_next_one_works(stack: Stack) -> None:
+    own = f"label=com.docker.compose.project={stack.project}"
+    with stack.setting("serviceImage", "redis:8"):
+        shown = stack.pulumi("up", "--yes", "--skip-preview", check=False)
+
+    assert not shown.startswith("exit 0")
+    assert "removing what was started" in shown
+    assert docker("ps", "--all", "--quiet", "--filter", own) == ""
+    assert not stack.directory.exists()
+
+    # What is not published is reached from inside, also by the first session.
+    stack.set("compose.publish", "false")
+    shown = stack.make("up")
+
+    assert "was created (durable: true) and read back through its cookie" in shown
+    assert "inside only: publish is false" in shown
+    assert "->" not in docker("ps", "--format", "{{.Ports}}", "--filter", own)
+
+
 def test_nodes_with_other_names_stop_and_start_with_every_session(running: Access) -> None:
     with Writer(running.settings) as writer:
         writer.wait_for(50)
 
-    running.stack.set("sentinelMasterName", "other")
-    shown = running.stack.up()
-    running.stack.unset("sentinelMasterName")
-    running.stack.up()
+    try:
+        with running.stack.setting("sentinelMasterName", "other"):
+            shown = running.stack.up()
+    finally:
+        running.stack.up()
 
     assert "stopping everything" in shown
     running.wait_settled()

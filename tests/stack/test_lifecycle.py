@@ -1,12 +1,14 @@
 """The life of a deployment: up, a killed primary, a changed setting, destroy and up again, another kill."""
 
+import os
+import signal
 import subprocess
 import time
 
 import pytest
 
 from tests.stack.faults import kill_primary
-from tests.stack.kit import PULUMI, Access, Stack, docker, eventually
+from tests.stack.kit import PULUMI, ROOT, Access, Stack, docker, eventually
 from tests.stack.writer import Writer, lost
 
 pytestmark = [pytest.mark.stack, pytest.mark.engine]
@@ -69,27 +71,26 @@ def test_an_unchanged_deployment_has_no_diff(running: Access) -> None:
 
 
 def test_a_preview_names_the_file_and_the_setting_that_change(running: Access) -> None:
-    running.stack.set("redisAppendfsync", "always")
+    with running.stack.setting("redisAppendfsync", "always"):
+        shown = running.stack.pulumi("preview", "--diff")
 
-    shown = running.stack.pulumi("preview", "--diff")
-
-    running.stack.unset("redisAppendfsync")
     assert "redis-1/redis.conf" in shown
     assert "appendfsync always" in shown
     assert "replace" not in shown
 
 
-@pytest.mark.parametrize("fault", ["stop", "pause"])
-def test_a_refresh_shows_a_container_that_does_not_run_and_up_mends_it(running: Access, fault: str) -> None:
+@pytest.mark.parametrize(("fault", "state"), [("stop", "exited"), ("pause", "paused"), ("cut off", "disconnected")])
+def test_a_refresh_shows_a_container_that_does_not_run_and_up_mends_it(running: Access, fault: str, state: str) -> None:
     primary = running.wait_settled()
     replica = next(name for name in running.names("redis") if name != primary)
-    docker(fault, running.stack.container(replica))
+    words = ["network", "disconnect", f"{running.stack.project}_data"] if fault == "cut off" else [fault]
+    docker(*words, running.stack.container(replica))
 
     shown = running.stack.pulumi("refresh", "--yes", "--skip-preview", "--diff")
     running.stack.up()
 
     assert replica in shown
-    assert {"stop": "exited", "pause": "paused"}[fault] in shown
+    assert state in shown
     running.wait_settled()
 
 
@@ -121,35 +122,41 @@ def test_two_stacks_run_side_by_side(running: Access, stack: Stack) -> None:
     running.wait_settled()
 
 
-def test_an_interrupted_up_is_finished_by_the_next_one(running: Access) -> None:
-    running.stack.set("redisMaxmemory", "320mb")
-    began = subprocess.Popen(
-        [*PULUMI, "up", "--yes", "--skip-preview", "--stack", running.stack.name],
-        cwd=running.stack.file.parents[1],
-        env=running.stack.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_up_is_finished_by_the_next_one(running: Access, end: signal.Signals) -> None:
+    running.wait_settled()
+    maxmemory = (300 + end) * MEBIBYTE
     replaced = running.stack.container("redis-2")
     made = docker("inspect", "--format", "{{.Created}}", replaced)
-    eventually(
-        "a node that is being replaced",
-        lambda: docker("inspect", "--format", "{{.Created}}", replaced, check=False) != made,
-        120,
-    )
-    subprocess.run(["pkill", "-KILL", "--session", str(began.pid)], check=False)
-    began.communicate(timeout=30)
+    try:
+        with running.stack.setting("redisMaxmemory", str(maxmemory)):
+            began = subprocess.Popen(
+                [*PULUMI, "up", "--yes", "--skip-preview", "--stack", running.stack.name],
+                cwd=ROOT,
+                env=running.stack.environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+            eventually(
+                "a node that is being replaced",
+                lambda: docker("inspect", "--format", "{{.Created}}", replaced, check=False) not in {made, ""},
+                120,
+            )
+            if end == signal.SIGKILL:  # everything at once: nothing can end in order
+                subprocess.run(["pkill", "-KILL", "--session", str(began.pid)], check=False)
+            else:  # what a terminal does at Ctrl-C
+                os.killpg(began.pid, end)
+            began.communicate(timeout=200)
+            assert began.returncode
 
-    running.stack.pulumi("cancel", "--yes")
-    running.stack.up()
-
-    running.wait_settled()
-    assert {running.node(name).config_get("maxmemory")["maxmemory"] for name in running.names("redis")} == {
-        str(320 * MEBIBYTE)
-    }
-    running.stack.unset("redisMaxmemory")
+            running.stack.make("up")
+        running.wait_settled()
+        nodes = [running.node(name) for name in running.names("redis")]
+        assert {node.config_get("maxmemory")["maxmemory"] for node in nodes} == {str(maxmemory)}
+    finally:
+        running.stack.up()
 
 
 def test_everything_stopped_and_started_at_once_has_one_primary_and_every_session(running: Access) -> None:

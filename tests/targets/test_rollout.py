@@ -66,6 +66,7 @@ def test_sentinels_go_first_then_replicas_then_the_primary_after_a_handover_then
         f"{one} session-2",
         "session-2 healthy",
         "up --detach --remove-orphans",
+        "gateway healthy",
     ]
 
 

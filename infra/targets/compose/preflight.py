@@ -38,9 +38,10 @@ def refusals(wanted: Wanted, running_ids: Mapping[str, str]) -> Iterator[str]:
         yield f"docker compose is {version}, but version 2 or newer is needed. Install it: make tools"
         return
     yield from _foreign_containers(wanted)
-    yield from _missing_images(wanted)
+    missing = list(_missing_images(wanted))
+    yield from missing
     yield from _taken_ports(wanted)
-    if image_id(wanted.images["redisImage"]) not in {None, running_ids.get("redisImage")}:
+    if not missing and image_id(wanted.images["redisImage"]) != running_ids.get("redisImage", ""):
         yield from _other_engine(wanted)
 
 
@@ -106,6 +107,12 @@ def _other_engine(wanted: Wanted) -> Iterator[str]:
     image = wanted.images["redisImage"]
     volumes = [volume for volume in wanted.project.volumes() if "_redis-" in volume]
     if not volumes:
+        return
+    if not image_id(image):
+        yield (
+            f"redisImage: {image} in {wanted.stack_file} is not on this host yet, so nobody knows whether it can read "
+            f"the data of this stack. Pull it, then try again: docker pull {image}"
+        )
         return
     mounts = [f"--volume={volume}:/held/{volume}:ro" for volume in volumes]
     # Images of Valkey may carry links with Redis's names, so Valkey is looked for first.

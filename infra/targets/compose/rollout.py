@@ -12,12 +12,13 @@ POLL = 0.5
 SETTLE_TIMEOUT = 120
 """Seconds for replication and the Sentinels to agree after a node was replaced."""
 HEALTH_TIMEOUT = 120
-"""Seconds for an instance of the service to become healthy."""
+"""Seconds for an instance of the service, or the gateway, to become healthy."""
 START_TIMEOUT = 180
 """Seconds for compose to start containers, the loading of the functions included."""
 
 FUNCTIONS = "functions"
 """The service that loads the function library and ends."""
+GATEWAY = "gateway"
 
 Say = Callable[[str], None]
 
@@ -34,7 +35,7 @@ def start(project: Project, parts: Parts, say: Say) -> None:
     load_functions(project, say)
     say("starting the session service")
     project.compose("up", "--detach", "--remove-orphans", timeout=START_TIMEOUT)
-    for service in parts.services:
+    for service in (*parts.services, GATEWAY):
         wait_healthy(project, service)
 
 
@@ -86,6 +87,7 @@ def roll(project: Project, parts: Parts, states: Mapping[str, str], say: Say) ->
         replace(project, service, say)
         wait_healthy(project, service)
     project.compose("up", "--detach", "--remove-orphans", timeout=START_TIMEOUT)
+    wait_healthy(project, GATEWAY)
 
 
 def load_functions(project: Project, say: Say) -> None:
