@@ -79,7 +79,7 @@ cat "$BOX/clock" >"$BOX/server.second"
 [ "$SERVE" ] || exit 0
 trap 'echo yes >"$BOX/stopped"; exit 0' TERM
 idle=0
-while [ "$idle" -lt 25 ] && ! grep -qs '^CONFIG SET' "$BOX/local"; do
+while [ "$idle" -lt 60 ] && ! grep -qs '^CONFIG SET' "$BOX/local"; do
   before=$(cat "$BOX/clock")
   "$REAL_SLEEP" 0.02
   if [ "$before" = "$(cat "$BOX/clock")" ]; then idle=$((idle + 1)); else idle=0; fi

@@ -33,6 +33,7 @@ def _secrets(running: Access) -> dict[str, str]:
 
 
 def test_no_secret_is_in_clear_in_the_state(running: Access, secrets: dict[str, str]) -> None:
+    running.stack.pulumi("refresh", "--yes", "--skip-preview")  # what is read back is written there as well
     places = {"stack export": running.stack.pulumi("stack", "export"), "stack file": running.stack.file.read_text()}
     places |= {str(path): path.read_text(errors="replace") for path in running.stack.state.rglob("*.json*")}
     assert len(places) > 2
@@ -73,8 +74,10 @@ def test_every_published_port_speaks_only_tls_and_listens_only_here(running: Acc
         with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
             plain.sendall(b"PING\r\n")
             plain.settimeout(5)
-            with contextlib.suppress(ConnectionError, TimeoutError):
-                assert b"PONG" not in plain.recv(100)
+            answer = b""
+            with contextlib.suppress(ConnectionError):
+                answer = plain.recv(1000)
+            assert not answer or b"400 Bad Request" in answer
         with socket.create_connection(("127.0.0.1", port), timeout=5) as raw:
             context.wrap_socket(raw, server_hostname="localhost").close()
     for line in docker("ps", "--format", "{{.Names}} {{.Ports}}").splitlines():

@@ -107,14 +107,22 @@ def test_a_refresh_shows_an_altered_file_and_up_restores_it(running: Access) -> 
     assert altered.read_text() == text
 
 
-def test_two_stacks_run_side_by_side(running: Access, stack: Stack) -> None:
+def test_two_stacks_run_side_by_side_one_of_them_on_valkey(running: Access, stack: Stack) -> None:
+    stack.set("redisImage", "valkey/valkey:8")
     stack.up()
     other = Access.to(stack)
 
+    with Writer(other.settings) as there, Writer(running.settings) as here:
+        there.wait_for(50)
+        kill_primary(other, stays_down=False)
+        there.wait_for(50)
+        here.wait_for(50)
     other.wait_settled()
     running.wait_settled()
 
-    assert {other.outputs.url} & {running.outputs.url} == set()
+    assert "valkey_version" in other.node("redis-1").info("server")
+    assert here.failures == []
+    assert lost(other.settings, there.acknowledged) == []
     stack.set("compose.deleteData", "true")
     stack.up()
     stack.pulumi("destroy", "--yes", "--skip-preview")
