@@ -1,5 +1,6 @@
 """The order of a rolling change, seen at the command line of Docker by a project that notes what it is asked."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,28 @@ def test_what_a_sentinel_that_has_just_started_assumes_does_not_count(
     assert (problem == "") is settled
 
 
+@pytest.mark.parametrize(("sync", "link", "priority"), [("1", "down", "0"), ("0", "up", "0")])
+def test_a_node_that_copies_much_data_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, sync: str, link: str, priority: str
+) -> None:
+    """In memory first, then in its append-only file."""
+    copying = f"role:slave\nmaster_link_status:{link}\nmaster_sync_in_progress:{sync}\nslave_priority:{priority}"
+    said = answers("slave", "ok")
+    clock = iter(range(0, 10_000, 100))
+
+    def ctl(_project: Project, service: str, *words: str) -> str:
+        if (service, words[1]) == ("redis-2", "replication") and next(clock) < 1000:
+            return copying
+        kind = service if (service, words[1]) in said else service.partition("-")[0]
+        return said[kind, words[1]]
+
+    monkeypatch.setattr(Project, "ctl", ctl)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+
+    assert rollout.settle(Project("p", Path()), PARTS) == "redis-1"
+
+
 @pytest.mark.parametrize("quiesced", ["done", "failed", ""])
 def test_nothing_is_stopped_before_the_primary_has_given_every_write_to_its_replicas(
     monkeypatch: pytest.MonkeyPatch, quiesced: str
@@ -135,19 +158,20 @@ def test_nothing_is_stopped_before_the_primary_has_given_every_write_to_its_repl
         return quiesced
 
     def compose(_project: Project, *words: str, **_more: object) -> str:
-        asked.append(words[0])
+        asked.append(" ".join([words[0], *(word for word in words if word.startswith(("redis-", "sentinel-")))]))
         return ""
 
+    sentinels = "sentinel-1 sentinel-2 sentinel-3"
     monkeypatch.setattr(Project, "ctl", ctl)
     monkeypatch.setattr(Project, "compose", compose)
 
     if quiesced == "done":
         rollout.stop(Project("p", Path()), PARTS, lambda _text: None)
-        assert asked == ["redis-2: quiesce", "stop", "down"]
+        assert asked == [f"stop {sentinels}", "redis-2: quiesce", "stop redis-2", "down"]
     else:
         with pytest.raises(rollout.RolloutError, match="redis-2 is primary and has no replica in step"):
             rollout.stop(Project("p", Path()), PARTS, lambda _text: None)
-        assert asked == ["redis-2: quiesce"]
+        assert asked == [f"stop {sentinels}", "redis-2: quiesce", f"start {sentinels}"]
 
 
 def test_a_stopped_node_is_started_and_a_paused_one_goes_on_before_anything_is_replaced(asked: list[str]) -> None:

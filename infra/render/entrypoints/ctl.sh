@@ -7,6 +7,7 @@
 PORT=
 for node in $NODES $SENTINELS; do [ "$(host_of "$node")" = "$NODE" ] && PORT=$(port_of "$node"); done
 PAUSE_MS=30000   # longer than all that follows: no write is accepted by two primaries
+QUIET_MS=120000  # longer than it takes to stop this node
 IN_STEP_S=2      # less than a Sentinel's down-after: a paused node does not answer it (it publishes there)
 HANDOVER_S=12
 
@@ -50,10 +51,10 @@ start_failover() {
   return 1
 }
 
-# pause_in_step: no write is accepted any more, and every replica has all of them. Without the server's word for the
+# pause_in_step MS: no write is accepted any more, and every replica has all of them. Without the server's word for the
 # pause nothing may follow: writes that go on would be lost.
 pause_in_step() {
-  [ "$(cli 127.0.0.1 "$PORT" CLIENT PAUSE "$PAUSE_MS" WRITE)" = OK ] && until_true "$IN_STEP_S" in_step
+  [ "$(cli 127.0.0.1 "$PORT" CLIENT PAUSE "$1" WRITE)" = OK ] && until_true "$IN_STEP_S" in_step
 }
 
 # as_primary STEP...: takes the steps if this node is primary; a replica has nothing to do; ends the pause if one fails.
@@ -68,13 +69,13 @@ as_primary() {
   echo failed
 }
 
-hand_over() { pause_in_step && start_failover && until_true "$HANDOVER_S" named_elsewhere; }
+hand_over() { pause_in_step "$PAUSE_MS" && start_failover && until_true "$HANDOVER_S" named_elsewhere; }
 
 case ${1:-} in
   ping) [ "$(cli 127.0.0.1 "$PORT" PING)" = PONG ] ;;
   info) cli 127.0.0.1 "$PORT" INFO "${2:-default}" ;;
   sentinel) shift; cli 127.0.0.1 "$PORT" SENTINEL "$@" ;;
-  quiesce) as_primary pause_in_step ;;
+  quiesce) as_primary pause_in_step "$QUIET_MS" ;;
   handover) as_primary hand_over ;;
   *) echo "usage: ctl.sh ping | info [SECTION] | sentinel WORDS... | quiesce | handover" >&2; exit 64 ;;
 esac

@@ -10,12 +10,14 @@ from infra.targets.compose.wanted import Parts
 POLL = 0.5
 """Seconds between two looks."""
 SETTLE_TIMEOUT = 120
-"""Seconds for replication and the Sentinels to agree after a node was replaced."""
+"""Seconds for replication and the Sentinels to agree after a node was replaced, those of copying data apart."""
 HEALTH_TIMEOUT = 120
 """Seconds for an instance of the service, or the gateway, to become healthy."""
 START_TIMEOUT = 180
 """Seconds for compose to start containers, the loading of the functions included."""
 
+COPIES = "copies the data of the primary"
+"""The problem of a node that needs nothing but time."""
 FUNCTIONS = "functions"
 """The service that loads the function library and ends."""
 GATEWAY = "gateway"
@@ -43,20 +45,23 @@ def stop(project: Project, parts: Parts, say: Say) -> None:
     """Stop everything, where the nodes will no longer know each other by the same addresses; the volumes stay.
 
     Nobody will remember who was primary, so first every node gets every write: then it does not matter who is elected.
+    The Sentinels stop before, so that none promotes another, and the primary next, so that none writes on.
 
     Raises:
         RolloutError: a primary has no replica in step; everything runs on.
 
     """
     say("stopping everything: the nodes get other addresses, which cannot be done one by one")
+    project.compose("stop", "--timeout", "30", *parts.sentinel_names)
     for node in parts.redis_names:
         if _fields(project.ctl(node, "info", "replication")).get("role") != "master":
             continue
         if project.ctl(node, "quiesce").strip() != "done":
+            project.compose("start", *parts.sentinel_names)
             raise RolloutError(
                 f"{node} is primary and has no replica in step; see: docker logs {project.container(node)}"
             )
-    project.compose("stop", "--timeout", "30", *parts.sentinel_names, *parts.redis_names)
+        project.compose("stop", "--timeout", "30", node)
     project.compose("down", "--remove-orphans", "--timeout", "30")
 
 
@@ -130,7 +135,7 @@ def settle(project: Project, parts: Parts) -> str:
     """Wait until one primary has all replicas in step and every Sentinel knows them; the primary's name.
 
     Raises:
-        RolloutError: not in SETTLE_TIMEOUT.
+        RolloutError: not in SETTLE_TIMEOUT. While a node copies data, it waits as long as that takes.
 
     """
     seen = ""
@@ -139,6 +144,8 @@ def settle(project: Project, parts: Parts) -> str:
         primary, seen = look(project, parts)
         if not seen:
             return primary
+        if seen.endswith(COPIES):
+            deadline = time.monotonic() + SETTLE_TIMEOUT
         time.sleep(POLL)
     logs = f"docker logs {project.container(parts.redis_names[0])}"
     raise RolloutError(f"Redis did not settle in {SETTLE_TIMEOUT} s: {seen}; see: {logs}")
@@ -160,14 +167,22 @@ def look(project: Project, parts: Parts) -> tuple[str, str]:
         return "", f"{primary} is {leading.get('role', 'silent')} with {leading.get('connected_slaves', 'no')} replicas"
     for name in replicas:
         following = _fields(project.ctl(name, "info", "replication"))
-        if following.get("master_link_status") != "up" or following.get("slave_priority") != "100":
-            return "", f"{name} is not in step with {primary}"
-        if int(following["slave_repl_offset"]) < int(leading["master_repl_offset"]):
-            return "", f"{name} lags behind {primary}"
+        if problem := _replica_problem(following, int(leading["master_repl_offset"])):
+            return "", f"{name} {problem}"
     for name in parts.sentinel_names:
         if problem := _sentinel_problem(project, parts, name, len(replicas)):
             return "", problem
     return primary, ""
+
+
+def _replica_problem(following: Mapping[str, str], offset: int) -> str:
+    linked, priority = following.get("master_link_status") == "up", following.get("slave_priority")
+    # With a link and priority 0 it has all in memory, and not yet in its append-only file.
+    if following.get("master_sync_in_progress") == "1" or (linked and priority == "0"):
+        return COPIES
+    if not linked or priority != "100":
+        return "is not in step with the primary"
+    return "lags behind the primary" if int(following["slave_repl_offset"]) < offset else ""
 
 
 def _sentinel_problem(project: Project, parts: Parts, name: str, replicas: int) -> str:
