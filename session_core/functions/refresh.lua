@@ -22,11 +22,11 @@ redis.register_function{
     if target > expires and (threshold < 0 or expires - now < threshold) then
       local tag, user = tag_of(key), record[AT.user]
       redis.call('HSET', key, 'expires', target, 'seen', now)
-      if record[AT.evicted] then redis.call('HDEL', key, 'evicted') end
+      redis.call('HDEL', key, 'evicted')
       redis.call('PEXPIREAT', key, target)
       index_expiry(tag, user, digest, target)
       settle(tag, user)
-      record[AT.expires], record[AT.seen] = target, now
+      record[AT.expires], record[AT.seen], record[AT.evicted] = target, now, false
     end
     return {'ok', now, record, digest}
   end,
