@@ -1,4 +1,4 @@
-"""A primary, a replica and three Sentinels in containers: TLS without a plain port, ACL users, announced names."""
+"""A primary, replicas and three Sentinels in containers: TLS without a plain port, ACL users, announced names."""
 
 import ipaddress
 import os
@@ -25,7 +25,7 @@ from tests.session_core.servers import IMAGE, LABEL, OWNER, free_port
 
 PASSWORD: Final = "sentinel-group-password"
 MASTER: Final = "mymaster"
-NODES: Final = ("redis-1", "redis-2")
+NODES: Final = ("redis-1", "redis-2", "redis-3")
 SENTINELS: Final = ("sentinel-1", "sentinel-2", "sentinel-3")
 START_SECONDS: Final = 30.0
 
@@ -51,7 +51,7 @@ class Group:
                 "redis_deploy_password": PASSWORD,
                 "redis_ca_file": self.ca_file,
                 "redis_address_map": ",".join(
-                    f"{name}:{6379 if name in NODES else 26379}=127.0.0.1:{port}" for name, port in self.ports.items()
+                    f"{name}:{_inside(name)}=127.0.0.1:{port}" for name, port in self.ports.items()
                 ),
                 "session_deadline_seconds": 20,
                 **changes,
@@ -82,14 +82,38 @@ class Group:
                 continue
         raise AssertionError
 
+    def replicas_in_step(self) -> bool:
+        """Whether all nodes but one follow that one, and the Sentinels know it."""
+        try:
+            primary = self.primary()
+            with self.admin(primary) as node, self.admin("sentinel-3") as sentinel:
+                state: Any = node.info("replication")
+                quorum: Any = sentinel.execute_command("SENTINEL", "CKQUORUM", MASTER)
+                known: Any = sentinel.execute_command("SENTINEL", "REPLICAS", MASTER)
+        except (redis.RedisError, AssertionError):
+            return False
+        wanted = len(self.ports) - len(SENTINELS) - 1
+        online = [state.get(f"slave{number}", {}).get("state") for number in range(wanted)]
+        return online == ["online"] * wanted and b"OK 3" in quorum and len(known) == wanted
+
+    def wait(self, seconds: float = START_SECONDS) -> None:
+        """Wait until all replicas are in step."""
+        deadline = time.monotonic() + seconds
+        while not self.replicas_in_step():
+            if time.monotonic() > deadline:
+                logs = {name: container.get_logs()[0][-500:] for name, container in self.containers.items()}
+                raise AssertionError(logs)
+            time.sleep(0.2)
+
     def docker(self, node: str, action: str) -> None:
         """Pause, unpause, kill or start a node."""
         getattr(self.containers[node].get_wrapped_container(), action)()
 
 
 @contextmanager
-def sentinel_group(bridge: Network, directory: Path) -> Iterator[Group]:
-    """Bring the group up; it is ready when the replica is in step."""
+def sentinel_group(bridge: Network, directory: Path, size: int = 2, configuration: str = "") -> Iterator[Group]:
+    """Bring the group up with so many Redis nodes; it is ready when all replicas are in step."""
+    nodes = NODES[:size]
     ca_file = certificates(directory)
     users = f"""user default off
 user admin on >{PASSWORD} ~* &* +@all
@@ -109,10 +133,10 @@ tls-ca-cert-file /conf/ca.crt
 tls-auth-clients no
 tls-replication yes
 """
-    for name in NODES:
+    for name in nodes:
         text = tls.format(name=name) + (
             f"tls-port 6379\naclfile /conf/users.acl\nmasteruser admin\nmasterauth {PASSWORD}\nsave ''\n"
-            f"replica-announce-ip {name}\nreplica-announce-port 6379\nrepl-diskless-sync-delay 0\n"
+            f"replica-announce-ip {name}\nreplica-announce-port 6379\nrepl-diskless-sync-delay 0\n{configuration}"
         )
         (directory / f"{name}.conf").write_text(text + ("replicaof redis-1 6379\n" if name != NODES[0] else ""))
     for name in SENTINELS:
@@ -128,9 +152,9 @@ tls-replication yes
     ports: dict[str, int] = {}
     containers: dict[str, DockerContainer] = {}
     with ExitStack() as stack:
-        for name in (*NODES, *SENTINELS):
-            inside = 6379 if name in NODES else 26379
-            program = "redis-server" if name in NODES else "redis-sentinel"
+        for name in (*nodes, *SENTINELS):
+            inside = _inside(name)
+            program = "redis-sentinel" if name in SENTINELS else "redis-server"
             # Sentinel rewrites its configuration: it works on a copy.
             command = f"'cp /conf/{name}.conf /tmp/node.conf && exec {program} /tmp/node.conf'"
             ports[name] = free_port()
@@ -143,26 +167,12 @@ tls-replication yes
             stack.callback(container.stop)
             containers[name] = container
         group = Group(ports, containers, ca_file)
-        _wait(group)
+        group.wait()
         yield group
 
 
-def _wait(group: Group) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            with group.admin("redis-2") as replica, group.admin("sentinel-3") as sentinel:
-                linked = replica.info("replication")["master_link_status"] == "up"
-                state: Any = sentinel.execute_command("SENTINEL", "CKQUORUM", MASTER)
-                known: Any = sentinel.execute_command("SENTINEL", "REPLICAS", MASTER)
-            if linked and b"OK 3" in state and known:
-                return
-        except (redis.RedisError, KeyError):
-            pass
-        if time.monotonic() > deadline:
-            logs = {name: container.get_logs()[0][-500:] for name, container in group.containers.items()}
-            raise AssertionError(logs)
-        time.sleep(0.2)
+def _inside(name: str) -> int:
+    return 26379 if name in SENTINELS else 6379
 
 
 def certificates(directory: Path) -> Path:
