@@ -1,9 +1,6 @@
 """Fixtures: one Redis for the whole run with the ACL users of a deployment, and a manager for each back end."""
 
 import os
-
-os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # read when testcontainers is imported; `sweep` cleans up
-
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Protocol
 

@@ -1,6 +1,9 @@
 """Real servers in containers, removed whatever happens."""
 
 import os
+
+os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # read when testcontainers is imported; `sweep` cleans up
+
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
