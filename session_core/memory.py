@@ -36,6 +36,7 @@ class MemoryStore:
         self._keep_ms = settings.session_tombstone_seconds * 1000
         self._records: dict[Ref, Record] = {}
         self._gone_at: dict[Ref, int] = {}
+        self._heirs: dict[Ref, str] = {}  # of ids that were rotated away without a grace
         self._queue: list[tuple[int, Ref]] = []
         self._by_user: defaultdict[str, dict[Ref, None]] = defaultdict(dict)  # in order of creation
         self._events: list[StreamEntry] = []
@@ -106,9 +107,10 @@ class MemoryStore:
         now = await self.now()
         first = record = self._load(ref, now)
         here = ref
-        while record is not None and record.successor:
-            self._store(here, _tombstone(record, now, note), now + self._keep_ms)
-            here = Ref(here.bucket, record.successor)
+        while record is not None and (heir := record.successor or self._heirs.get(here)):
+            if record.revoked is None:
+                self._store(here, _tombstone(record, now, note), now + self._keep_ms)
+            here = Ref(here.bucket, heir)
             record = self._load(here, now)
         if record is not None and record.revoked is None:
             self._bury(here, now, note, "revoked")
@@ -154,6 +156,7 @@ class MemoryStore:
             self._store(what.old, alias, until)
         else:
             self._store(what.old, _tombstone(record, now, Note("rotated")), now + self._keep_ms)
+            self._heirs[what.old] = what.new.digest
         self._announce("rotated", record.user, what.new.digest, now, Note("", what.old.handle))
         return Answer("ok", now, renamed), False
 
@@ -249,6 +252,7 @@ class MemoryStore:
             if self._gone_at.get(ref, now + 1) <= now:
                 user = self._records.pop(ref).user
                 del self._gone_at[ref]
+                self._heirs.pop(ref, None)
                 self._by_user[user].pop(ref, None)
                 if not self._by_user[user]:
                     del self._by_user[user]

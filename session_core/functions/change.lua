@@ -31,16 +31,16 @@ redis.register_function{
     index(tag, user, successor, created, expires)
     settle(tag, user)
 
-    redis.call('HSET', old, 'user', user, 'created', created, 'limit', record[AT.limit], 'seen', record[AT.seen])
     if grace > 0 then
       -- Holds nothing but the way to the new name, and the old key to what is sealed there.
       local until_ms = math.min(now + grace, expires)
-      redis.call('HSET', old, 'next', successor, 'expires', until_ms)
+      redis.call('HSET', old, 'user', user, 'created', created, 'expires', until_ms, 'limit', record[AT.limit],
+        'seen', record[AT.seen], 'next', successor)
       if record[AT.wrap] then redis.call('HSET', old, 'wrap', record[AT.wrap]) end
       redis.call('PEXPIREAT', old, until_ms)
     else
-      redis.call('HSET', old, 'expires', expires, 'revoked', now, 'reason', 'rotated', 'actor', '')
-      redis.call('PEXPIREAT', old, now + keep_ms)
+      entomb(old, record, now, {reason = 'rotated', actor = '', keep_ms = keep_ms})
+      redis.call('HSET', old, 'heir', successor) -- only a revocation follows it
     end
     announce(tag, kept, 'rotated', user, successor, '', handle_of(tag, digest))
     return {'ok', now, load(new, now)}

@@ -111,14 +111,19 @@ local function announce(tag, kept, kind, user, digest, reason, actor)
     'kind', kind, 'user', user, 'digest', digest, 'reason', reason, 'actor', actor)
 end
 
--- Puts a tombstone in the place of a live session. `why` = {kind, reason, actor, keep_ms, kept}. The caller settles.
-local function bury(key, record, now, why)
-  local tag, digest, user = tag_of(key), digest_of(key), record[AT.user]
+-- Puts a tombstone in the place of a record. `why` = {kind, reason, actor, keep_ms, kept}.
+local function entomb(key, record, now, why)
   redis.call('DEL', key)
-  redis.call('HSET', key, 'user', user, 'created', record[AT.created], 'expires', record[AT.expires],
+  redis.call('HSET', key, 'user', record[AT.user], 'created', record[AT.created], 'expires', record[AT.expires],
     'limit', record[AT.limit], 'seen', record[AT.seen],
     'revoked', now, 'reason', why.reason, 'actor', why.actor)
   redis.call('PEXPIREAT', key, now + why.keep_ms)
+end
+
+-- Ends a live session. The caller settles.
+local function bury(key, record, now, why)
+  local tag, digest, user = tag_of(key), digest_of(key), record[AT.user]
+  entomb(key, record, now, why)
   unindex(tag, user, digest)
   announce(tag, why.kept, why.kind, user, digest, why.reason, why.actor)
 end

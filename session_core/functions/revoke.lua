@@ -1,7 +1,14 @@
 -- Logout. allow-oom: a full store must not keep a stolen session alive.
 
+-- Where a rotated id leads to, alive in its grace or buried without one; else nil or false.
+local function successor_of(key, record)
+  if not record then return nil end
+  return record[AT.next] or record[AT.revoked] and redis.call('HMGET', key, 'heir')[1]
+end
+
 -- KEYS: session. ARGV: reason, actor, tombstone ms, events.
--- A rotated id in its grace takes its successors with it. Returns {'ok' | 'missing', now, record}.
+-- A rotated id takes its successors with it: in its grace, and after a rotation without one for as long as its tombstone
+-- stays. Returns {'ok' | 'missing', now, record}.
 redis.register_function{
   function_name = 'session_revoke_v1',
   flags = {'allow-oom'},
@@ -10,14 +17,12 @@ redis.register_function{
     local tag = tag_of(key)
     local why = {kind = 'revoked', reason = argv[1], actor = argv[2], keep_ms = tonumber(argv[3]), kept = argv[4]}
     local first = load(key, now)
-    local record = first
-    while record and record[AT.next] do
-      local successor = session_key(tag, record[AT.next])
-      redis.call('DEL', key)
-      redis.call('HSET', key, 'user', record[AT.user], 'created', record[AT.created], 'expires', record[AT.expires],
-        'limit', record[AT.limit], 'seen', record[AT.seen], 'revoked', now, 'reason', why.reason, 'actor', why.actor)
-      redis.call('PEXPIREAT', key, now + why.keep_ms)
-      key, record = successor, load(successor, now)
+    local record, heir = first, successor_of(key, first)
+    while heir do
+      if not record[AT.revoked] then entomb(key, record, now, why) end
+      key = session_key(tag, heir)
+      record = load(key, now)
+      heir = successor_of(key, record)
     end
     if record and record[AT.revoked] then
       redis.call('HSET', key, 'revoked', record[AT.revoked])

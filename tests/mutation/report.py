@@ -11,11 +11,11 @@ LEAST = 0.9
 Result = Mapping[str, Any]
 
 
-def write(directory: Path, environment: Mapping[str, Any], files: Sequence[str], results: Sequence[Result]) -> str:
-    """Merge these results into the report; returns what is wrong with it, or nothing."""
+def write(directory: Path, environment: Mapping[str, Any], file: str, results: Sequence[Result]) -> str:
+    """Replace the results of one file in the report; returns what is wrong with it, or nothing."""
     path = directory / "mutation.json"
     known = json.loads(path.read_text())["mutants"] if path.exists() else []
-    merged = [*(one for one in known if one["file"] not in files), *results]
+    merged = [*(one for one in known if one["file"] != file), *results]
     merged.sort(key=lambda one: (one["file"], one["line"], one["after"]))
     path.write_text(json.dumps({"environment": environment, "mutants": merged}, indent=1) + "\n")
 
@@ -27,9 +27,9 @@ def write(directory: Path, environment: Mapping[str, Any], files: Sequence[str],
         for one in survivors
     ]
     counts = []
-    for file in sorted({one["file"] for one in merged}):
-        mine = [one for one in merged if one["file"] == file]
-        counts.append(f"| {file}.lua | {len(mine)} | {sum(bool(one['killed_by']) for one in mine)} |")
+    for name in sorted({one["file"] for one in merged}):
+        mine = [one for one in merged if one["file"] == name]
+        counts.append(f"| {name}.lua | {len(mine)} | {sum(bool(one['killed_by']) for one in mine)} |")
     (directory / "mutation.md").write_text(
         f"""# Mutants of the Lua
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from session_core import RevokedAll, SessionManager
 
+AT_ONCE = 50
+
 
 async def logins_leave_exactly_the_limit(clients: Sequence[SessionManager], limit: int, logins: int) -> None:
     """Any number of simultaneous logins of one user leave as many sessions as the limit says."""
@@ -52,6 +54,39 @@ async def a_revoked_session_stays_dead(clients: Sequence[SessionManager]) -> Non
         assert found is None or not found.is_active, "a revoked session is alive"
     assert await clients[0].count_active_sessions() == 0
     assert await clients[0].get_user_sessions("alice") == []
+
+
+async def revocations_win(clients: Sequence[SessionManager], races: int) -> None:
+    """Each of so many revocations races with one call of another process; whoever comes first, nothing lives on."""
+    made = await asyncio.gather(*(clients[n % len(clients)].create_session(f"user-{n % 8}") for n in range(races)))
+    ids = [session.session_id for session in made]
+
+    async def use(number: int) -> None:
+        client, session_id = clients[number % len(clients)], ids[number]
+        match random.randrange(4):
+            case 0:
+                found = await client.get_session(session_id)
+            case 1:
+                found = await client.refresh_session(session_id)
+            case 2:
+                found = await client.update_metadata(session_id, {"n": number})
+            case _:
+                found = await client.rotate_session(session_id, grace_seconds=random.randrange(2))
+        if found is not None:
+            ids.append(found.session_id)
+
+    async def revoke(number: int) -> None:
+        await asyncio.sleep(random.random() / 100)
+        await clients[-1 - number % len(clients)].revoke_session(ids[number], "stolen")
+
+    for first in range(0, races, AT_ONCE):
+        some = range(first, min(first + AT_ONCE, races))
+        await asyncio.gather(*(step(number) for number in some for step in (use, revoke)))
+    states = await asyncio.gather(*(clients[0].inspect_session(session_id) for session_id in set(ids)))
+    alive = sum(found is not None and found.is_active for found in states)
+    assert alive == 0, f"{alive} of {races} revoked sessions are alive"
+    assert await clients[0].count_active_sessions() == 0
+    assert await clients[0].list_active_users() == []
 
 
 async def an_expired_session_stays_dead(clients: Sequence[SessionManager]) -> None:

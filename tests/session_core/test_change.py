@@ -67,6 +67,24 @@ async def test_revoking_a_rotated_session_ends_both_names(make: Make, by: str) -
     assert await sessions.count_active_sessions() == 0
 
 
+async def test_revoking_an_id_that_was_rotated_away_without_grace_ends_what_became_of_it(make: Make) -> None:
+    sessions = make()
+    session = await sessions.create_session("alice")
+    rotated = await sessions.rotate_session(session.session_id, grace_seconds=0)
+    assert rotated is not None
+    again = await sessions.rotate_session(rotated.session_id)
+    assert again is not None
+    outcome = await sessions.revoke_session(session.session_id, "stolen")
+    assert outcome.revocation is not None
+    assert outcome.revocation.reason == "rotated"
+    for name in (rotated, again):
+        found = await sessions.get_session(name.session_id)
+        assert found is not None
+        assert found.revocation is not None
+        assert found.revocation.reason == "stolen"
+    assert await sessions.count_user_sessions("alice") == 0
+
+
 async def test_an_id_is_rotated_once(make: Make) -> None:
     sessions = make()
     session = await sessions.create_session("alice")

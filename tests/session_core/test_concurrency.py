@@ -40,6 +40,12 @@ async def test_a_revoked_session_stays_dead_whatever_races_with_it(on_redis: Mak
         await scenarios.a_revoked_session_stays_dead(clients)
 
 
+async def test_ten_thousand_revocations_win_their_races(on_redis: Make) -> None:
+    clients = _clients(on_redis, session_refresh_threshold=86_400)
+    for _ in range(20):
+        await scenarios.revocations_win(clients, 500)
+
+
 async def test_an_expired_session_stays_dead_whatever_extends_it(on_redis: Make) -> None:
     await scenarios.an_expired_session_stays_dead(_clients(on_redis))
 

@@ -44,12 +44,7 @@ def _run(server: Server, examples: int, phases: tuple[Phase, ...], steps: int = 
 
 PLANTED = {
     "a limit that is one too high": ("- limit + 1", "- limit"),
-    "an extension beyond the absolute limit": ("math.min(now + ttl, tonumber(record[AT.limit]))", "now + ttl"),
     "a change that overwrites another": ("record[AT.version] ~= version and", "false and"),
-    "a revocation that misses the successor": (
-        "while record and record[AT.next] do\n      local",
-        "while false do local",
-    ),
 }
 
 
