@@ -158,8 +158,8 @@ class SessionManager:
     async def revoke_session(self, session_id: str, reason: str | None = None, *, actor: str | None = None) -> Revoked:
         """End a session now, given its id or its handle. The result is false if there was no such session.
 
-        An id that was rotated away ends the session that it became, as long as the id is known: in its grace, or if it had
-        none, while its tombstone stays (SESSION_TOMBSTONE_SECONDS). A later reason does not replace the first one.
+        An id that was rotated away ends the session that it became, as long as the id is known: in its grace, or if it
+        had none, while its tombstone stays (SESSION_TOMBSTONE_SECONDS). A later reason does not replace the first one.
         """
         ref = ref_of_either(session_id)
         note = Note(checked_note(reason, "reason"), checked_note(actor, "actor"))
