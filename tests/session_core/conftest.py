@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from session_core import SessionManager, Settings, acl
 from session_core.deploy import load_functions
 from tests.session_core import servers
+from tests.session_core.sentinel_group import certificates
 from tests.session_core.servers import Server
 
 APP_PASSWORD = "app-password"
@@ -45,6 +47,15 @@ def shared_redis(bridge: Any) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def shared_valkey(bridge: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory = tmp_path_factory.mktemp("valkey")
+    directory.chmod(0o755)
+    certificates(directory)
+    with servers.redis_server(bridge, alias="valkey", image=servers.VALKEY, certificates=directory) as server:
+        yield server
+
+
 def add_users(server: Server) -> None:
     """The application and the deploy user, with exactly the rights that the library declares."""
     with server.admin() as admin:
@@ -56,7 +67,7 @@ def add_users(server: Server) -> None:
 
 def redis_settings(server: Server, **settings: Any) -> Settings:
     defaults = {
-        "redis_url": server.url,
+        **server.settings,
         "redis_username": "sessions",
         "redis_password": APP_PASSWORD,
         "redis_deploy_username": "deploy",
@@ -65,24 +76,23 @@ def redis_settings(server: Server, **settings: Any) -> Settings:
     return Settings(**(defaults | settings))
 
 
-@pytest.fixture
-async def redis(shared_redis: Server) -> Server:
-    """The server, empty but for the functions, as after a deployment."""
-    with shared_redis.admin() as admin:
+async def prepare(server: Server) -> Server:
+    """Empty it but for the functions, as after a deployment."""
+    with server.admin() as admin:
         admin.config_set("maxmemory", "0")
         admin.config_set("min-replicas-to-write", "0")
         admin.flushall()
-    add_users(shared_redis)
-    await load_functions(redis_settings(shared_redis))
-    return shared_redis
+    add_users(server)
+    await load_functions(redis_settings(server))
+    return server
 
 
-@pytest.fixture
-async def on_redis(redis: Server) -> AsyncIterator[Make]:
+@asynccontextmanager
+async def making(server: Server) -> AsyncIterator[Make]:
     made: list[SessionManager] = []
 
     def make(**settings: Any) -> SessionManager:
-        made.append(SessionManager(redis_settings(redis, **settings)))
+        made.append(SessionManager(redis_settings(server, **settings)))
         return made[-1]
 
     yield make
@@ -90,11 +100,31 @@ async def on_redis(redis: Server) -> AsyncIterator[Make]:
         await manager.aclose()
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.engine)])
+@pytest.fixture
+async def redis(shared_redis: Server) -> Server:
+    return await prepare(shared_redis)
+
+
+@pytest.fixture
+async def on_redis(redis: Server) -> AsyncIterator[Make]:
+    async with making(redis) as make:
+        yield make
+
+
+@pytest.fixture
+async def on_valkey(shared_valkey: Server) -> AsyncIterator[Make]:
+    async with making(await prepare(shared_valkey)) as make:
+        yield make
+
+
+ENGINES = ["memory", *(pytest.param(name, marks=pytest.mark.engine) for name in ("redis", "valkey"))]
+
+
+@pytest.fixture(params=ENGINES)
 def make(request: pytest.FixtureRequest) -> Make:
-    """A manager on each back end in turn."""
-    if request.param == "redis":
-        found: Make = request.getfixturevalue("on_redis")
+    """A manager on each back end in turn; on Valkey by TLS."""
+    if request.param != "memory":
+        found: Make = request.getfixturevalue(f"on_{request.param}")
         return found
 
     def make_in_memory(**settings: Any) -> SessionManager:

@@ -1,5 +1,8 @@
 # ruff: noqa: ARG002 - the interface gives the arguments
-"""Sessions as they are often built: one command after the other, an index in a list. Only here to fail."""
+"""Sessions as they are often built: one command after the other, an index in a list. Only here to fail.
+
+As a plug-in of pytest (`-p tests.session_core.naive`) it takes the place of the library's store.
+"""
 
 import json
 import time
@@ -7,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
+from session_core import redis_store
 from session_core.ids import BUCKETS, Ref
 from session_core.memory import MemoryStore
 from session_core.records import Answer, NewSession, Note, Record, Rotation, Update, UserRevocation
@@ -112,3 +117,10 @@ class NaiveStore(MemoryStore):
         fields = {name: getattr(record, name) for name in names} | {"meta": record.meta.decode()}
         await self._redis.hset(f"naive:{ref.handle}", "record", json.dumps(fields))
         await self._redis.pexpireat(f"naive:{ref.handle}", record.expires)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    def store(settings: Settings) -> NaiveStore:
+        return NaiveStore(settings, Redis.from_url(settings.redis_url.get_secret_value()))
+
+    redis_store.RedisStore = store  # type: ignore[assignment, misc]

@@ -21,7 +21,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
 from session_core import Settings, acl
-from tests.session_core.servers import IMAGE, LABEL, OWNER, free_port
+from tests.session_core.servers import IMAGE, LABEL, OWNER, free_port, program
 
 PASSWORD: Final = "sentinel-group-password"
 MASTER: Final = "mymaster"
@@ -154,9 +154,9 @@ tls-replication yes
     with ExitStack() as stack:
         for name in (*nodes, *SENTINELS):
             inside = _inside(name)
-            program = "redis-sentinel" if name in SENTINELS else "redis-server"
+            role = "sentinel" if name in SENTINELS else "server"
             # Sentinel rewrites its configuration: it works on a copy.
-            command = f"'cp /conf/{name}.conf /tmp/node.conf && exec {program} /tmp/node.conf'"
+            command = f"'cp /conf/{name}.conf /tmp/node.conf && exec {program(IMAGE, role)} /tmp/node.conf'"
             ports[name] = free_port()
             container = DockerContainer(
                 IMAGE, command=command, labels={LABEL: OWNER}, entrypoint=["sh", "-c"], user=str(os.getuid())

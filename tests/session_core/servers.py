@@ -17,11 +17,13 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
 IMAGE: Final = os.environ.get("KIT_TEST_REDIS_IMAGE", "redis:8")
+VALKEY: Final = "valkey/valkey:8"
 LABEL: Final = "redis-session-kit.test"
 PROCESSES: Final = Path("/proc/self/ns/pid").readlink()
 """Which processes we can see: of another namespace's we cannot say whether they live."""
 OWNER: Final = f"session_core-{PROCESSES}-{os.getpid()}"
 START_SECONDS: Final = 20.0
+TLS_PORT: Final = 6380
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,22 @@ class Server:
 
     port: int
     container: DockerContainer
+    certificates: Path | None = None
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """How to reach it; with certificates by TLS, under the name that they are for."""
+        if self.certificates is None:
+            return {"redis_url": self.url}
+        return {
+            "redis_url": f"rediss://redis-1:{TLS_PORT}/0",
+            "redis_ca_file": self.certificates / "ca.crt",
+            "redis_address_map": f"redis-1:{TLS_PORT}=127.0.0.1:{self.container.get_exposed_port(TLS_PORT)}",
+        }
 
     def admin(self, **login: str) -> redis.Redis:
         """A client that may do everything, unless a login says otherwise."""
@@ -56,15 +70,39 @@ def network() -> Iterator[Network]:
             made.remove()
 
 
+def program(image: str, role: str = "server") -> str:
+    """Return the name of the server or the sentinel in an image."""
+    return f"{'valkey' if 'valkey' in image else 'redis'}-{role}"
+
+
 @contextmanager
-def redis_server(bridge: Network, *arguments: str, alias: str = "redis", port: int | None = None) -> Iterator[Server]:
-    """A server without persistence and password; further arguments as for redis-server. `port`: fixed on this host."""
-    command = ["redis-server", "--port", "6379", "--protected-mode", "no", "--save", "", *arguments]
-    container = DockerContainer(IMAGE, labels={LABEL: OWNER}, entrypoint=command[:1], command=command[1:])  # type: ignore[arg-type]
+def redis_server(
+    bridge: Network,
+    *arguments: str,
+    alias: str = "redis",
+    port: int | None = None,
+    image: str = IMAGE,
+    certificates: Path | None = None,
+) -> Iterator[Server]:
+    """A server without persistence and password; further arguments as for redis-server.
+
+    Args:
+        port: fixed on this host.
+        certificates: a directory that `sentinel_group.certificates` has filled: listen for TLS too.
+    """
+    options = ["--port", "6379", "--protected-mode", "no", "--save", "", *arguments]
+    if certificates is not None:
+        names = {"cert-file": "redis-1.crt", "key-file": "redis-1.key", "ca-cert-file": "ca.crt"}
+        options += ["--tls-port", str(TLS_PORT), "--tls-auth-clients", "no"]
+        options += [word for name, file in names.items() for word in (f"--tls-{name}", f"/conf/{file}")]
+    container = DockerContainer(image, labels={LABEL: OWNER}, entrypoint=[program(image)], command=options)  # type: ignore[arg-type]
     container.with_network(bridge).with_network_aliases(alias).with_bind_ports(6379, port or free_port())
+    if certificates is not None:
+        container.with_volume_mapping(str(certificates), "/conf", "ro").with_bind_ports(TLS_PORT, free_port())
+        container.with_kwargs(user=str(os.getuid()))
     container.start()
     try:
-        server = Server(int(container.get_exposed_port(6379)), container)
+        server = Server(int(container.get_exposed_port(6379)), container, certificates)
         wait_for(server)
         yield server
     finally:

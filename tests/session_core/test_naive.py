@@ -1,7 +1,11 @@
-"""The scenarios can fail: a naive implementation on the same server fails each of them."""
+"""The suite can fail: a naive implementation on the same server fails each scenario, and most of the contract."""
 
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +57,18 @@ async def test_naive_revoke_all_misses_logins(redis: Server) -> None:
     async with naive_clients(redis) as clients:
         with pytest.raises(AssertionError):
             await _repeat(scenarios.revoke_all_leaves_only_later_logins, clients)
+
+
+def test_the_contract_suite_fails_against_it() -> None:
+    here = Path(__file__).parent
+    files = [str(here / f"test_{part}.py") for part in ("limit", "revocation", "change")]
+    command = [sys.executable, "-m", "pytest", "-p", "tests.session_core.naive", "-k", "redis", "-q", *files]
+    run = subprocess.run(command, cwd=here.parents[1], capture_output=True, text=True, check=False, timeout=120)
+    summary = run.stdout.splitlines()[-1]
+    found = re.search(r"(\d+) failed, (\d+) passed", summary)
+    assert found is not None, run.stdout
+    print(summary)
+    assert int(found[1]) >= 15
 
 
 async def _repeat(scenario: Callable[[Clients], Awaitable[None]], clients: Clients) -> None:
