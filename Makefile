@@ -6,7 +6,7 @@ CMD ?=
 RUN := . ci/env.sh &&
 PULUMI := $(RUN) pulumi --non-interactive --stack $(STACK)
 
-.PHONY: help up down status logs redis-cli session-env env tools test-tools check test
+.PHONY: help up down status logs redis-cli session-env env tools test-tools check test prove
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -51,3 +51,7 @@ check: ## formatting, lint, types, architecture
 test: tools test-tools check ## every test (CMD='-k words' for some)
 	@# tests run make as a user does, not as a child of this one, which would print more
 	@$(RUN) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS python -m pytest $(CMD)
+
+prove: tools test-tools ## what takes longer than a test: every guard of the Lua mutated, more histories and failovers
+	@$(RUN) python -m tests.mutation
+	@$(RUN) KIT_TEST_MODEL_EXAMPLES=400 KIT_TEST_FAILOVERS=5 python -m pytest -s tests/session_core/test_{model,histories}.py

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# What only the tests need: Prometheus with promtool (the alerts are tested by it), busybox (a shell of small images).
+# What only the tests need: Prometheus with promtool (the alerts are tested by it), busybox (a shell of small images), and
+# the image of Valkey (the session contract is tested on it).
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+"$CHECKOUT/ci/images.sh" valkey/valkey:8
 
 missing=()
 has promtool && has prometheus || missing+=(prometheus)
