@@ -4,17 +4,20 @@ redis-py's own retries stay at 0: they would send again on the same connection a
 that repeats is in `session_core.link`.
 """
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import hiredis
+from redis._parsers import BaseParser
 from redis.asyncio.connection import AbstractConnection, Connection, UnixDomainSocketConnection
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
+    InvalidResponse,
     MasterDownError,
     NoPermissionError,
     OutOfMemoryError,
@@ -55,7 +58,7 @@ _AGAIN_CODES: Final = (
     "TRYAGAIN",
     "CLUSTERDOWN",
 )
-Outcome: TypeAlias = "Reply | ResponseError"
+Outcome: TypeAlias = "Reply | RedisError"
 _LOAD: Final = "load the function library with the deploy user: session-core functions load"
 
 
@@ -94,7 +97,7 @@ class Dialler:
         """
         self._map: AddressMap = settings.address_map
         self._context = _tls_context(settings) if settings.tls else None
-        self._reply_seconds = REPLY_SECONDS + settings.session_wait_timeout_ms / 1000
+        self.reply_seconds = REPLY_SECONDS + settings.session_wait_timeout_ms / 1000
 
     async def open(
         self,
@@ -134,7 +137,7 @@ class Dialler:
             "protocol": 2,  # the replies of both protocols are the same here; 2 needs no HELLO
             "driver_info": None,  # no CLIENT SETINFO: one right less
             "socket_connect_timeout": CONNECT_SECONDS,
-            "socket_timeout": self._reply_seconds,
+            "socket_timeout": self.reply_seconds,
         }
 
 
@@ -165,6 +168,22 @@ async def exchange(connection: AbstractConnection, commands: Sequence[tuple[Word
         except ResponseError as error:
             replies.append(error)
     return replies
+
+
+def take_over(connection: AbstractConnection, protocol: asyncio.Protocol) -> asyncio.StreamWriter:
+    """Hand the bytes of a connection to a protocol; return what closes it. The connection itself is of no use then."""
+    writer = connection._writer  # noqa: SLF001 - redis-py gives no other way to keep what it has opened
+    if writer is None:
+        message = "the connection was closed"
+        raise RedisConnectionError(message)
+    connection._reader = connection._writer = None  # noqa: SLF001
+    writer.transport.set_protocol(protocol)
+    return writer
+
+
+def new_reader(nothing: object) -> hiredis.Reader:
+    """Make a parser that sorts error replies as redis-py does; `nothing` stands for a reply that is not complete."""
+    return hiredis.Reader(InvalidResponse, BaseParser.parse_error, notEnoughData=nothing)
 
 
 def sort(error: Exception) -> StoreError | None:

@@ -1,23 +1,25 @@
 """Sends calls to the primary, again and again until their deadline: the loop is around the command.
 
+Calls of one turn of the event loop share a write, in two lanes (`session_core.lane`): durable writes behind one WAIT,
+and everything else. A call that blocks its connection on the server gets one of its own.
+
 Each repeat after a broken connection or a refusal takes a new look at who the primary is (`session_core.pool`).
 """
 
 import asyncio
 import random
-from collections.abc import Sequence
 from itertools import count
 from typing import Final, TypeVar
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 from session_core import protocol
-from session_core.connection import Dialler, Login, exchange, sort
+from session_core.connection import Login, Outcome, exchange, sort
 from session_core.errors import StoreUnavailable
-from session_core.pool import Pool
-from session_core.protocol import Call, Reply, Word
+from session_core.pool import Kind, Pool
+from session_core.protocol import Call, Reply
 from session_core.records import Effort
-from session_core.sentinel import Sentinels
 from session_core.settings import Settings
 
 FIRST_PAUSE_SECONDS: Final = 0.02
@@ -33,15 +35,8 @@ class Link:
         target = settings.target
         password = settings.redis_password.get_secret_value() or target.password
         self._deadline_seconds = settings.session_deadline_seconds
-        self._wait = protocol.wait(settings.wait_replicas, settings.session_wait_timeout_ms)
         self._wanted = settings.wait_replicas
-        dialler = Dialler(settings)
-        sentinels: Sentinels | None = None
-        if target.sentinel:
-            known_as = Login(settings.redis_sentinel_username, settings.redis_sentinel_password.get_secret_value())
-            sentinels = Sentinels(dialler, target.addresses, target.master, known_as)
-        login = login or Login(settings.redis_username or target.username, password)
-        self._pool = Pool(dialler, target, login, sentinels, settings.redis_max_connections)
+        self._pool = Pool(settings, login or Login(settings.redis_username or target.username, password))
         self.effort = Effort()
 
     async def ask(self, call: Call[T], *, seconds: float | None = None, once: bool = False) -> T:
@@ -51,27 +46,25 @@ class Link:
             StoreUnavailable: no answer within the deadline.
             StoreError: an answer that no repeat can better.
         """
-        replies = await self._persist([call.words, *([("TIME",)] if call.clock else [])], call, seconds, once=once)
-        return call.read(replies[0], protocol.read_time(replies[1]) if call.clock else 0)
+        reply, time = await self._persist(call, "plain", seconds, once=once)
+        return call.read(reply, protocol.read_time(time) if call.clock else 0)
 
     async def ask_durably(self, call: Call[T]) -> tuple[T, bool]:
-        """Send a write followed by WAIT on the same connection; also return whether enough replicas confirmed it.
+        """Send a write with WAIT behind it on the same connection; also return whether enough replicas confirmed it.
 
         Raises:
             StoreError: as `ask`.
         """
         if not self._wanted:
             return await self.ask(call), False
-        result, confirmed = await self._persist([call.words, self._wait], call, None, once=False)
-        return call.read(result, 0), isinstance(confirmed, int) and confirmed >= self._wanted
+        reply, confirmed = await self._persist(call, "durable", None, once=False)
+        return call.read(reply, 0), isinstance(confirmed, int) and confirmed >= self._wanted
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._pool.aclose()
 
-    async def _persist(
-        self, commands: Sequence[tuple[Word, ...]], call: Call[T], seconds: float | None, *, once: bool
-    ) -> list[Reply]:
+    async def _persist(self, call: Call[T], kind: Kind, seconds: float | None, *, once: bool) -> tuple[Reply, Reply]:
         loop = asyncio.get_running_loop()
         patience = self._deadline_seconds if seconds is None else seconds
         deadline = loop.time() + patience
@@ -80,8 +73,7 @@ class Link:
             self.effort.calls += 1
             self.effort.repeats += attempt > 0
             try:
-                async with asyncio.timeout_at(deadline):
-                    return await self._attempt(commands)
+                return await self._attempt(call, kind, deadline)
             except (RedisError, OSError, TimeoutError) as error:
                 final = sort(error)
                 if final is not None:
@@ -94,14 +86,27 @@ class Link:
             await asyncio.sleep(pause)
         raise AssertionError  # pragma: no cover - count() does not end
 
-    async def _attempt(self, commands: Sequence[tuple[Word, ...]]) -> list[Reply]:
-        async with self._pool.connection() as connection:
-            replies = await exchange(connection, commands)
-        good = [reply for reply in replies if not isinstance(reply, ResponseError)]
-        if len(good) == len(replies):
-            return good
-        error = next(reply for reply in replies if isinstance(reply, ResponseError))
-        if sort(error) is None:
+    async def _attempt(self, call: Call[T], kind: Kind, deadline: float) -> tuple[Reply, Reply]:
+        if call.blocks:
+            async with asyncio.timeout_at(deadline), self._pool.connection() as connection:
+                [outcome] = await exchange(connection, [call.words])
+            return await self._good(outcome, deadline), None
+        lane = self._pool.lane(kind)
+        if lane is None:
+            async with asyncio.timeout_at(deadline):
+                lane = await self._pool.open_lane(kind)
+        try:
+            outcome, closing = await lane.ask(call.words, deadline, closes=call.clock or kind == "durable")
+        except RedisConnectionError:
+            await self._pool.lost(lane)
+            raise
+        return await self._good(outcome, deadline), await self._good(closing, deadline)
+
+    async def _good(self, outcome: Outcome, deadline: float) -> Reply:
+        if not isinstance(outcome, RedisError):
+            return outcome
+        if sort(outcome) is None:
             # A primary that was cut off refuses writes (NOREPLICAS) or has become a replica (READONLY).
-            await self._pool.doubt()
-        raise error
+            async with asyncio.timeout_at(deadline):
+                await self._pool.doubt()
+        raise outcome

@@ -1,32 +1,49 @@
-"""The connections to the primary: lent one by one, renewed when they lead to the wrong server."""
+"""The connections to the primary: two lanes, and others that are lent; renewed when they lead to the wrong server."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from session_core.address import Address, Target
+from session_core import protocol
+from session_core.address import Address
 from session_core.connection import Dialler, Login
 from session_core.errors import StoreError
+from session_core.lane import Lane
+from session_core.protocol import Word
 from session_core.sentinel import Sentinels, greet_primary
+from session_core.settings import Settings
 
 DOUBT_SECONDS: Final = 2.0
 """How often the Sentinels are asked although all is well: a primary that was cut off goes on answering reads."""
 
 
-class Pool:
-    """At most `size` connections in use at a time; who comes later waits. Serves one event loop at a time."""
+Kind: TypeAlias = Literal["plain", "durable"]
+"""A lane: its batches are closed by TIME, or by WAIT."""
 
-    def __init__(self, dialler: Dialler, target: Target, login: Login, sentinels: Sentinels | None, size: int) -> None:
-        """Keep how to connect; nothing is sent."""
-        self._dialler = dialler
-        self._target = target
+
+class Pool:
+    """Two lanes, and connections that are lent to calls that block: REDIS_MAX_CONNECTIONS, at least three in all.
+
+    Serves one event loop at a time.
+    """
+
+    def __init__(self, settings: Settings, login: Login) -> None:
+        """Read how to connect; nothing is sent."""
+        self._dialler = Dialler(settings)
+        self._target = settings.target
         self._login = login
-        self._sentinels = sentinels
-        self._size = size
+        self._sentinels: Sentinels | None = None
+        if self._target.sentinel:
+            known_as = Login(settings.redis_sentinel_username, settings.redis_sentinel_password.get_secret_value())
+            self._sentinels = Sentinels(self._dialler, self._target.addresses, self._target.master, known_as)
+        self._size = max(1, settings.redis_max_connections - 2)
+        wait = protocol.wait(settings.wait_replicas, settings.session_wait_timeout_ms)
+        self._closing: dict[Kind, tuple[Word, ...]] = {"plain": ("TIME",), "durable": wait}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._start(None)
 
@@ -35,20 +52,59 @@ class Pool:
         self._loop = loop
         self._places = asyncio.Semaphore(self._size)
         self._idle: list[AbstractConnection] = []
+        self._lanes: dict[Kind, Lane] = {}
+        self._opening: dict[Kind, asyncio.Task[Lane]] = {}
         self._generation = 0
         self._primary: Address | None = None
         self._doubting: asyncio.Task[None] | None = None
         self._next_doubt = 0.0
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[AbstractConnection]:
-        """Lend a connection. One that was left in the middle of a reply, for whatever reason, is never lent again."""
+    def lane(self, kind: Kind) -> Lane | None:
+        """Return the lane if it is open."""
+        self._look_around()
+        lane = self._lanes.get(kind)
+        return lane if lane is not None and lane.open else None
+
+    async def open_lane(self, kind: Kind) -> Lane:
+        """Open a lane; who comes meanwhile gets the same one.
+
+        Raises:
+            RedisError: not reachable, or refused.
+        """
+        opening = self._opening.get(kind)
+        if opening is None or opening.done():
+            opening = self._opening[kind] = asyncio.create_task(self._open_lane(kind))
+            opening.add_done_callback(_seen)
+        return await asyncio.shield(opening)  # who gives up does not take the others along
+
+    async def _open_lane(self, kind: Kind) -> Lane:
+        generation = self._generation
+        connection = await self._open()
+        if generation != self._generation:
+            await connection.disconnect(nowait=True)
+            message = "the primary changed while a connection was opened"
+            raise RedisConnectionError(message)
+        lane = Lane(connection, self._closing[kind], self._dialler.reply_seconds, one_by_one=kind == "durable")
+        self._lanes[kind] = lane
+        return lane
+
+    async def lost(self, lane: Lane) -> None:
+        """Take note that a lane has failed: the other connections most likely lead to the same dead server."""
+        if lane in self._lanes.values():
+            await self.renew()
+
+    def _look_around(self) -> None:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._start(loop)
         if self._sentinels is not None and loop.time() > self._next_doubt:
             self._next_doubt = loop.time() + DOUBT_SECONDS
             self._doubting = asyncio.create_task(self._doubt_quietly())
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AbstractConnection]:
+        """Lend a connection. One that was left in the middle of a reply, for whatever reason, is never lent again."""
+        self._look_around()
         async with self._places:
             generation = self._generation
             connection = await self._take()
@@ -65,8 +121,11 @@ class Pool:
                 await connection.disconnect(nowait=True)
 
     async def renew(self) -> None:
-        """Close the idle connections; those in use are closed when they come back."""
+        """Close the idle connections; those in use are closed when they come back, lanes when they are empty."""
         self._generation += 1
+        lanes, self._lanes = self._lanes, {}
+        for lane in lanes.values():
+            lane.retire()
         idle, self._idle = self._idle, []
         for connection in idle:
             await connection.disconnect(nowait=True)
@@ -113,3 +172,8 @@ class Pool:
         connection = await self._dialler.open(primary, self._login, db=target.db, greet=greet_primary)
         self._primary = primary
         return connection
+
+
+def _seen(opening: asyncio.Task[Lane]) -> None:
+    if not opening.cancelled():
+        opening.exception()  # those who waited may have given up: the loop must not report it

@@ -46,12 +46,14 @@ class Call(Generic[T]):
         read: turns the reply, and the server's time if `clock` asks for it, into the result.
         clock: the reply does not tell the time: send TIME along.
         writes: goes to the primary, and may be followed by WAIT.
+        blocks: the server keeps the connection for a while before it answers.
     """
 
     words: tuple[Word, ...]
     read: Callable[[Reply, int], T]
     clock: bool = False
     writes: bool = False
+    blocks: bool = False
 
 
 def session_key(ref: Ref) -> str:
@@ -173,7 +175,7 @@ def layout() -> Call[tuple[int, int]]:
 def events(positions: Mapping[str, str], block_ms: int) -> Call[list[StreamEntry]]:
     """Wait for entries of the event streams after these positions (key: entry id)."""
     words: tuple[Word, ...] = ("XREAD", "COUNT", 1000, "BLOCK", block_ms, "STREAMS", *positions, *positions.values())
-    return Call(words, _read_entries)
+    return Call(words, _read_entries, blocks=True)
 
 
 def wait(replicas: int, timeout_ms: int) -> tuple[Word, ...]:
