@@ -1,6 +1,7 @@
 """`durable` says what replicas confirmed for this very write (S7)."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -58,6 +59,28 @@ async def test_writes_are_durable_with_a_replica_and_not_without(pair: tuple[Ser
             replica.docker("unpause")
         assert (await sessions.revoke_session(rotated.session_id)).durable
         assert (await sessions.revoke_user_sessions("alice")).durable
+
+
+async def test_one_wait_confirms_a_whole_batch_and_without_a_replica_confirms_none(pair: tuple[Server, Server]) -> None:
+    primary, replica = pair
+    async with SessionManager(redis_settings(primary, session_wait_replicas=1)) as sessions:
+        await sessions.create_session("alice")
+        with primary.admin() as admin:
+            admin.config_resetstat()
+            confirmed = await asyncio.gather(*(sessions.create_session("alice") for _ in range(200)))
+            assert all(session.durable for session in confirmed)
+            assert admin.info("commandstats")["cmdstat_wait"]["calls"] <= 3  # the first one at once, then the others
+        replica.docker("pause")
+        try:
+            start = time.monotonic()
+            revoked = await asyncio.gather(*(sessions.revoke_session(session.handle) for session in confirmed))
+            assert all(revoked)
+            assert not any(outcome.durable for outcome in revoked)
+            assert time.monotonic() - start < 2  # 200 calls wait for 100 ms together, not one after the other
+        finally:
+            replica.docker("unpause")
+        again = await asyncio.gather(*(sessions.revoke_session(session.handle) for session in confirmed))
+        assert all(outcome.durable for outcome in again)
 
 
 @pytest.mark.parametrize("lost", [b"session_create_v1", b"session_revoke_v1", b"session_revoke_user_v1"])

@@ -1,6 +1,7 @@
 """Through Sentinel, with TLS, ACL users and an address map: the way that a deployment is used from outside."""
 
 import asyncio
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from session_core import SessionManager
+from session_core import Session, SessionManager
 from session_core.deploy import load_functions
 from session_core.errors import SettingsError, StoreDenied, StoreUnavailable
 from tests.session_core.sentinel_group import SENTINELS, Group, sentinel_group
@@ -115,6 +116,45 @@ async def test_a_planned_failover_disturbs_nobody(group: Group, sessions: Sessio
         await asyncio.sleep(0.02)
     assert group.primary() != old
     assert (await sessions.refresh_session(session.session_id)) is not None
+    await _until_durable(sessions)
+
+
+async def test_a_failover_under_load_costs_no_call_and_no_durable_session(
+    group: Group, sessions: SessionManager
+) -> None:
+    durable: list[Session] = []
+    ends = asyncio.Event()
+
+    async def use(number: int) -> int:
+        turns = 0
+        while not ends.is_set():
+            session = await sessions.create_session(f"user-{number}", {"n": number})
+            if session.durable:
+                durable.append(session)
+            chosen = random.choice(durable or [session])  # noqa: S311 - no secret
+            found = await sessions.get_session(chosen.session_id)
+            assert found is not None
+            assert found.user_id == chosen.user_id
+            turns += 1
+            await asyncio.sleep(0.02)
+        return turns
+
+    users = asyncio.gather(*(use(number) for number in range(40)))
+    await asyncio.sleep(0.5)
+    old = group.primary()
+    group.docker(old, "kill")
+    try:
+        while group.primary() == old:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(2)
+        ends.set()
+        assert min(await users) > 1
+        found = await asyncio.gather(*(sessions.get_session(session.session_id) for session in durable))
+        names = [session.user_id if session else None for session in found]
+        assert names == [session.user_id for session in durable]
+        assert len(durable) > 40
+    finally:
+        group.docker(old, "start")
     await _until_durable(sessions)
 
 

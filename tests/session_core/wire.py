@@ -1,4 +1,4 @@
-"""A TCP relay between the library and Redis: counts round trips, and loses replies on demand."""
+"""A TCP relay between the library and Redis: counts round trips; loses, cuts and holds back replies on demand."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,17 +8,27 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Wire:
-    """Attributes: `requests` are bursts from the client; `lose` decides which of them get no reply."""
+    """Between the two.
+
+    Attributes:
+        requests: bursts from the client.
+        lose: decides which of them get no reply.
+        cut: after so many bytes of the next reply the line breaks.
+        replies: cleared, they are held back.
+    """
 
     port: int = 0
     requests: list[bytes] = field(default_factory=list)
     lose: Callable[[bytes], bool] = lambda _request: False
+    cut: int | None = None
+    replies: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @asynccontextmanager
 async def wire_to(port: int) -> AsyncIterator[Wire]:
     """Relay to a port of this machine. A lost reply: Redis carries the request out, the client sees a broken line."""
     wire = Wire()
+    wire.replies.set()
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
@@ -27,6 +37,11 @@ async def wire_to(port: int) -> AsyncIterator[Wire]:
         async def back() -> None:
             while data := await server_reader.read(65_536):
                 if lost.is_set():
+                    break
+                await wire.replies.wait()
+                if wire.cut is not None:
+                    writer.write(data[: wire.cut])
+                    wire.cut = None
                     break
                 writer.write(data)
             writer.close()

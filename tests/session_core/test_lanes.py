@@ -1,0 +1,166 @@
+# ruff: noqa: S311 - chance picks the moment, no secret
+"""Calls that share a connection (S10): each gets its own reply or its own error, whatever becomes of its neighbours."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from session_core import Session, SessionManager, lane
+from session_core.errors import StoreError, StoreFull
+from session_core.ids import ref_of
+from session_core.protocol import session_key
+from tests.session_core.conftest import Make, redis_settings
+from tests.session_core.servers import Server
+from tests.session_core.wire import Wire, wire_to
+
+pytestmark = pytest.mark.engine
+STORM = int(os.environ.get("KIT_TEST_STORM", "20000"))
+"""Calls of the cancellation storm; 10^5 and more by hand."""
+
+
+@pytest.fixture
+async def wire(redis: Server) -> AsyncIterator[Wire]:
+    async with wire_to(redis.port) as made:
+        yield made
+
+
+@pytest.fixture
+async def sessions(redis: Server, wire: Wire) -> AsyncIterator[SessionManager]:
+    """A manager whose bytes pass the wire."""
+    async with SessionManager(redis_settings(redis, redis_url=f"redis://127.0.0.1:{wire.port}/0")) as made:
+        await made.check()
+        yield made
+
+
+async def _log_in(sessions: SessionManager, number: int) -> list[Session]:
+    return await asyncio.gather(*(sessions.create_session(f"user-{n}", {"n": n}) for n in range(number)))
+
+
+async def _check(sessions: SessionManager, session: Session, number: int) -> None:
+    found = await sessions.get_session(session.session_id)
+    assert found is not None
+    assert (found.user_id, found.metadata) == (f"user-{number}", {"n": number})
+
+
+async def test_a_storm_of_cancellations_gives_nobody_the_reply_of_another(on_redis: Make) -> None:
+    sessions = on_redis()
+    made = await _log_in(sessions, 100)
+    outcomes: list[object] = []
+    for _ in range(STORM // 400):
+        tasks = [asyncio.create_task(_check(sessions, made[n % 100], n % 100)) for n in range(400)]
+        victims = random.sample(tasks, 200)
+        while victims:  # before they are sent, under way, and when the reply is there
+            await asyncio.sleep(random.choice((0, 0, 0, 0.0005)))
+            for task in victims[:20]:
+                task.cancel()
+            del victims[:20]
+        outcomes += await asyncio.gather(*tasks, return_exceptions=True)
+    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    cancelled = sum(isinstance(one, asyncio.CancelledError) for one in outcomes)
+    assert STORM // 10 < cancelled <= STORM // 2
+
+
+async def test_calls_of_one_turn_share_a_write_and_get_their_own_replies(sessions: SessionManager, wire: Wire) -> None:
+    made = await _log_in(sessions, 50)
+    before = len(wire.requests)
+    await asyncio.gather(*(_check(sessions, session, n) for n, session in enumerate(made)))
+    assert len(wire.requests) - before <= 4  # the first one at once, then the others
+
+
+async def test_a_lone_call_is_written_in_the_turn_that_makes_it(redis: Server, on_redis: Make) -> None:
+    sessions = on_redis()
+    session = await sessions.create_session("alice")
+    with redis.admin() as admin:
+        admin.config_resetstat()
+        call = asyncio.create_task(sessions.get_session(session.session_id))
+        await asyncio.sleep(0)  # the call runs until it waits; the event loop does not get its turn
+        deadline = time.monotonic() + 2
+        while "cmdstat_hmget" not in admin.info("commandstats"):
+            assert time.monotonic() < deadline, "nothing was written before the next turn of the event loop"
+        assert await call is not None
+
+
+async def test_one_failing_read_fails_only_its_caller(redis: Server, on_redis: Make) -> None:
+    sessions = on_redis()
+    made = await _log_in(sessions, 20)
+    with redis.admin() as admin:
+        broken = session_key(ref_of(made[7].session_id))
+        admin.delete(broken)
+        admin.set(broken, "no hash")
+    calls = (_check(sessions, session, n) for n, session in enumerate(made))
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [n for n, outcome in enumerate(outcomes) if outcome is not None] == [7]
+    assert isinstance(outcomes[7], StoreError)
+    assert "WRONGTYPE" in str(outcomes[7])
+
+
+async def test_one_failing_write_fails_only_its_caller(redis: Server, on_redis: Make) -> None:
+    sessions = on_redis(session_wait_replicas=1, session_wait_timeout_ms=1)
+    made = await _log_in(sessions, 20)
+    with redis.admin() as admin:
+        admin.config_set("maxmemory", "1")
+    try:
+        revoked = [sessions.revoke_session(session.session_id, "x") for session in made]
+        refused, *others = await asyncio.gather(sessions.create_session("bob"), *revoked, return_exceptions=True)
+    finally:
+        with redis.admin() as admin:
+            admin.config_set("maxmemory", "0")
+    assert isinstance(refused, StoreFull)
+    assert all(others)
+    assert not any(isinstance(outcome, BaseException) for outcome in others)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 700, 5000])
+async def test_a_line_that_breaks_amid_the_replies_costs_a_repeat_and_nothing_else(
+    sessions: SessionManager, wire: Wire, cut: int
+) -> None:
+    made = await _log_in(sessions, 50)
+    wire.cut = cut
+    await asyncio.gather(*(_check(sessions, session, n) for n, session in enumerate(made)))
+    assert sessions.effort.repeats > 0
+    wire.cut = cut
+    repeats = sessions.effort.repeats
+    await asyncio.gather(*(sessions.create_session("alice") for _ in range(50)))
+    assert sessions.effort.repeats > repeats
+    assert await sessions.count_user_sessions("alice") == 50  # whether their reply was lost or not
+
+
+async def test_no_more_calls_are_on_their_way_than_there_are_places(
+    sessions: SessionManager, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await _log_in(sessions, 100)
+    await sessions.aclose()
+    monkeypatch.setattr(lane, "PLACES", 10)
+    await _check(sessions, made[0], 0)
+    wire.requests.clear()
+    wire.replies.clear()
+    calls = [asyncio.create_task(_check(sessions, session, n)) for n, session in enumerate(made)]
+    await asyncio.sleep(0.2)
+    for call in calls[:5]:  # under way: the server answers them all the same
+        call.cancel()
+    await asyncio.sleep(0.1)
+    assert b"".join(wire.requests).count(b"HMGET") == 10
+    wire.replies.set()
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes[:5]] == [asyncio.CancelledError] * 5
+    assert outcomes[5:] == [None] * 95
+
+
+async def test_a_reader_of_events_that_waits_holds_nobody_up(on_redis: Make) -> None:
+    sessions = on_redis()
+    session = await sessions.create_session("alice")
+    reader = sessions.events()
+    waiting = asyncio.ensure_future(anext(reader))
+    await asyncio.sleep(0.1)
+    start = time.monotonic()
+    for _ in range(10):
+        assert await sessions.get_session(session.session_id) is not None
+    assert time.monotonic() - start < 0.5
+    assert not waiting.done()
+    await sessions.create_session("bob")
+    assert (await waiting).user_id == "bob"
+    await reader.aclose()
