@@ -12,6 +12,7 @@ import pytest
 from session_core import Session, SessionManager
 from session_core.deploy import load_functions
 from session_core.errors import SettingsError, StoreDenied, StoreUnavailable
+from session_core.pool import DOUBT_SECONDS
 from tests.session_core.sentinel_group import SENTINELS, Group, sentinel_group
 
 pytestmark = pytest.mark.engine
@@ -164,3 +165,23 @@ async def _until_durable(sessions: SessionManager) -> None:
             return
         await asyncio.sleep(0.2)
     pytest.fail("no replica came back")
+
+
+async def test_a_primary_that_was_replaced_but_still_answers_is_left_within_seconds(
+    group: Group, sessions: SessionManager
+) -> None:
+    # The last test here: it leaves the group split.
+    await sessions.create_session("alice")
+    old = group.primary()
+    with group.admin(old) as admin:  # deaf to the Sentinels and to its replica, as if cut off from them alone
+        admin.execute_command("ACL", "SETUSER", "admin", "resetpass", ">other")
+        admin.execute_command("CLIENT", "KILL", "USER", "admin", "SKIPME", "yes")
+    while group.primary() == old:
+        assert await sessions.get_user_sessions("alice")
+        await asyncio.sleep(0.05)
+    async with SessionManager(group.settings()) as newcomer:
+        await newcomer.create_session("bob")
+    deadline = time.monotonic() + DOUBT_SECONDS + 1
+    while not await sessions.get_user_sessions("bob"):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
