@@ -1,7 +1,7 @@
 """Sends calls to the primary, again and again until their deadline: the loop is around the command.
 
-Calls of one turn of the event loop share a write, in two lanes (`session_core.lane`): durable writes behind one WAIT,
-and everything else. A call that blocks its connection on the server gets one of its own.
+Calls of one turn of the event loop share a write, in three lanes (`session_core.lane`): reads, writes, and durable
+writes behind one WAIT. A call that blocks its connection on the server gets one of its own.
 
 Each repeat after a broken connection or a refusal takes a new look at who the primary is (`session_core.pool`).
 """
@@ -46,7 +46,7 @@ class Link:
             StoreUnavailable: no answer within the deadline.
             StoreError: an answer that no repeat can better.
         """
-        reply, time = await self._persist(call, "plain", seconds, once=once)
+        reply, time = await self._persist(call, "write" if call.writes else "read", seconds, once=once)
         return call.read(reply, protocol.read_time(time) if call.clock else 0)
 
     async def ask_durably(self, call: Call[T]) -> tuple[T, bool]:

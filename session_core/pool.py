@@ -1,4 +1,4 @@
-"""The connections to the primary: two lanes, and others that are lent; renewed when they lead to the wrong server."""
+"""The connections to the primary: three lanes, and others that are lent; renewed when they lead to the wrong server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,12 +22,12 @@ DOUBT_SECONDS: Final = 2.0
 """How often the Sentinels are asked although all is well: a primary that was cut off goes on answering reads."""
 
 
-Kind: TypeAlias = Literal["plain", "durable"]
-"""A lane: its batches are closed by TIME, or by WAIT."""
+Kind: TypeAlias = Literal["read", "write", "durable"]
+"""A lane. Reads have their own, since a primary may hold writes up (CLIENT PAUSE); WAIT closes the durable batches."""
 
 
 class Pool:
-    """Two lanes, and connections that are lent to calls that block: REDIS_MAX_CONNECTIONS, at least three in all.
+    """Three lanes, and connections that are lent to calls that block: REDIS_MAX_CONNECTIONS, at least four in all.
 
     Serves one event loop at a time.
     """
@@ -41,9 +41,9 @@ class Pool:
         if self._target.sentinel:
             known_as = Login(settings.redis_sentinel_username, settings.redis_sentinel_password.get_secret_value())
             self._sentinels = Sentinels(self._dialler, self._target.addresses, self._target.master, known_as)
-        self._size = max(1, settings.redis_max_connections - 2)
         wait = protocol.wait(settings.wait_replicas, settings.session_wait_timeout_ms)
-        self._closing: dict[Kind, tuple[Word, ...]] = {"plain": ("TIME",), "durable": wait}
+        self._closing: dict[Kind, tuple[Word, ...]] = {"read": ("TIME",), "write": ("TIME",), "durable": wait}
+        self._size = max(1, settings.redis_max_connections - len(self._closing))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._start(None)
 

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     redis_deploy_password: SecretStr = SecretStr("")
     """REDIS_DEPLOY_…: the user that loads the function library; read by the command line only."""
     redis_max_connections: int = Field(default=32, ge=1, le=10_000)
-    """REDIS_MAX_CONNECTIONS: of this process (at least 3): two that all calls share, one for each reader of events."""
+    """REDIS_MAX_CONNECTIONS: of this process, at least 4: three that all calls share, others for readers of events."""
 
     session_ttl_seconds: int = Field(default=DAY, ge=1)
     session_sliding_window: bool = True

@@ -150,6 +150,25 @@ async def test_no_more_calls_are_on_their_way_than_there_are_places(
     assert outcomes[5:] == [None] * 95
 
 
+async def test_a_primary_that_holds_writes_up_goes_on_answering_reads(redis: Server, on_redis: Make) -> None:
+    # As in a planned handover.
+    sessions = on_redis()
+    session = await sessions.create_session("alice")
+    with redis.admin() as admin:
+        admin.execute_command("CLIENT", "PAUSE", "1000", "WRITE")
+    start = time.monotonic()
+    extending = asyncio.create_task(sessions.refresh_session(session.session_id))
+    creating = asyncio.create_task(sessions.create_session("bob"))
+    await asyncio.sleep(0.1)
+    assert await sessions.get_session(session.session_id) is not None
+    assert time.monotonic() - start < 0.6
+    assert not extending.done()
+    assert not creating.done()
+    assert await extending is not None
+    await creating
+    assert sessions.effort.repeats == 0
+
+
 async def test_a_reader_of_events_that_waits_holds_nobody_up(on_redis: Make) -> None:
     sessions = on_redis()
     session = await sessions.create_session("alice")
