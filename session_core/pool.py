@@ -82,7 +82,7 @@ class Pool:
         connection = await self._open()
         if generation != self._generation:
             await connection.disconnect(nowait=True)
-            message = "the primary changed while a connection was opened"
+            message = "the other connections failed while this one was opened"
             raise RedisConnectionError(message)
         lane = Lane(connection, self._closing[kind], self._dialler.reply_seconds, one_by_one=kind == "durable")
         self._lanes[kind] = lane
