@@ -56,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     command("count", _count, "count live sessions").add_argument("user", nargs="?", help="of this user only")
     command("users", _users, "list the users with a live session, one a line")
     command("key", _key, "print the Redis key of a session").add_argument("session", help=session_help)
+    bring = command(
+        "import", _import, "bring the sessions of the former system over; reads its database, deletes nothing"
+    )
+    bring.add_argument("--from", dest="source", required=True, help="URL of its Redis; - reads it from standard input")
+    bring.add_argument("--ca-file", help="authorities for its TLS, in PEM form")
+    bring.add_argument("--dry-run", action="store_true", help="write nothing, say what would be done")
+    bring.add_argument("--json", action="store_true", help="report as one JSON object")
     functions = command("functions", _load, "load the function library with the deploy user")
     functions.add_argument("action", choices=["load"])
     rules = command("acl", _acl, "print the ACL rule of the application's user, as for ACL SETUSER")
@@ -119,6 +126,16 @@ async def _key(options: argparse.Namespace) -> int:
     from session_core.protocol import session_key
 
     print(session_key(ref_of_either(_named(options.session))))
+    return FOUND
+
+
+async def _import(options: argparse.Namespace) -> int:
+    from session_core.migration.importer import Importer, settings_of_old
+    from session_core.settings import Settings
+
+    old = settings_of_old(_named(options.source), options.ca_file)
+    report = await Importer(old, Settings(), dry_run=options.dry_run).run()
+    print(json.dumps(asdict(report)) if options.json else "\n".join(report.lines()))
     return FOUND
 
 

@@ -15,6 +15,7 @@ from session_core.errors import InvalidSessionId
 
 BUCKETS: Final = 256
 _SESSION_ID: Final = re.compile(r"(0|[1-9]\d{0,2})\.[A-Za-z0-9_-]{43}", re.ASCII)
+_OLD_ID: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _HANDLE: Final = re.compile(r"h(0|[1-9]\d{0,2})-([A-Za-z0-9_-]{43})", re.ASCII)
 
 
@@ -51,8 +52,7 @@ def ref_of(session_id: str) -> Ref:
         what = "a handle, not a session id" if is_handle(session_id) else "not a session id"
         message = f"the value is {what}"
         raise InvalidSessionId(message)
-    digest = sha256(session_id.encode("ascii")).digest()
-    return Ref(int(match[1]), urlsafe_b64encode(digest)[:-1].decode("ascii"))
+    return Ref(int(match[1]), _base64(sha256(session_id.encode("ascii")).digest()))
 
 
 def ref_of_either(session_id_or_handle: str) -> Ref:
@@ -70,3 +70,24 @@ def ref_of_either(session_id_or_handle: str) -> Ref:
 def is_handle(value: object) -> bool:
     """Tell whether this has the form of a handle."""
     return isinstance(value, str) and _HANDLE.fullmatch(value) is not None
+
+
+def old_ref(session_id: object) -> Ref | None:
+    """Return where it is noted whose session an id of the former system is; None if it has not the form of one.
+
+    The former system's ids are 43 url-safe characters without a bucket. No handle has the form of such a Ref, so that
+    nothing but the id leads to the note (docs/migration.md).
+    """
+    if not isinstance(session_id, str) or _OLD_ID.fullmatch(session_id) is None:
+        return None
+    digest = sha256(session_id.encode("ascii")).digest()
+    return Ref(digest[0], f"old:{_base64(digest)}")
+
+
+def adopted_id(old_session_id: str, user_id: str) -> str:
+    """Return the session id that an id of the former system becomes: the same 256 bits, with the user's bucket."""
+    return f"{bucket_of(user_id)}.{old_session_id}"
+
+
+def _base64(digest: bytes) -> str:
+    return urlsafe_b64encode(digest)[:-1].decode("ascii")

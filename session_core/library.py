@@ -11,7 +11,7 @@ Function names end in the schema version (``_v1``): an incompatible change gets 
 """
 
 SCHEMA: Final = 1
-FILES: Final = ("common", "create", "refresh", "revoke", "change", "queries")
+FILES: Final = ("common", "create", "refresh", "revoke", "change", "import", "queries")
 
 
 def source() -> str:

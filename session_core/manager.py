@@ -2,44 +2,34 @@
 
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Self
 
 from session_core import protocol
 from session_core.content import Change, Contents, Opened
+from session_core.counts import Counts
 from session_core.errors import SessionConflict, SessionLimitReached, StoreError
-from session_core.ids import BUCKETS, Ref, bucket_of, is_handle, new_session_id, ref_of, ref_of_either
+from session_core.ids import (
+    BUCKETS,
+    Ref,
+    adopted_id,
+    bucket_of,
+    is_handle,
+    new_session_id,
+    old_ref,
+    ref_of,
+    ref_of_either,
+)
 from session_core.metadata import checked_note, checked_ttl, checked_user_id
 from session_core.protocol import ALWAYS
 from session_core.records import Answer, Effort, NewSession, Note, Record, Rotation, Update, UserRevocation
 from session_core.session import Event, JsonValue, Revocation, Revoked, RevokedAll, Session
 from session_core.settings import Settings
-from session_core.store import Store
+from session_core.store import Store, store_of
 
 MAX_UPDATE_TRIES: Final = 50
 EVENT_WAIT_MS: Final = 1000
-
-
-@dataclass(slots=True)
-class Counts:
-    """What this process has done, for the metrics.
-
-    Attributes:
-        expired: ids of the right form that led to nothing: expired, or never issued.
-        slides_refused: reads that were answered although the extension that was due failed.
-        not_durable: writes that the wanted number of replicas did not confirm in time.
-    """
-
-    created: int = 0
-    retrieved: int = 0
-    refreshed: int = 0
-    revoked: int = 0
-    evicted: int = 0
-    rotated: int = 0
-    expired: int = 0
-    slides_refused: int = 0
-    not_durable: int = 0
 
 
 class SessionManager:
@@ -57,7 +47,7 @@ class SessionManager:
         """
         self.settings = settings or Settings()
         self.counts = Counts()
-        self._store: Store = _store(self.settings)
+        self._store: Store = store_of(self.settings)
         self._contents = Contents(self.settings)
 
     @property
@@ -122,8 +112,8 @@ class SessionManager:
             InvalidSessionId: malformed, or a handle.
             SealBroken: the sealed metadata was tampered with.
         """
-        ref = ref_of(session_id)
-        current, answer, wrap = await self._read(ref)
+        session_id = await self._adopted(session_id)
+        current, answer, wrap = await self._read(ref_of(session_id))
         if answer.code == "ok" and answer.record is not None and self._due(answer.record, answer.now):
             try:
                 extended = await self._store.refresh(current, self.settings.session_refresh_threshold * 1000, once=True)
@@ -143,6 +133,7 @@ class SessionManager:
 
         With SESSION_SLIDING_WINDOW=false nothing is extended and the session is returned as it is.
         """
+        session_id = await self._adopted(session_id)
         ref = ref_of(session_id)
         if not self.settings.session_sliding_window:
             current, answer, wrap = await self._read(ref)
@@ -161,7 +152,7 @@ class SessionManager:
         An id that was rotated away ends the session that it became, as long as the id is known: in its grace, or if it
         had none, while its tombstone stays (SESSION_TOMBSTONE_SECONDS). A later reason does not replace the first one.
         """
-        ref = ref_of_either(session_id)
+        ref = ref_of_either(await self._adopted(session_id))
         note = Note(checked_note(reason, "reason"), checked_note(actor, "actor"))
         answer, durable = await self._store.revoke(ref, note)
         if answer.record is None:
@@ -204,6 +195,7 @@ class SessionManager:
             SessionConflict: the id was rotated already; the caller that did it has the new one.
         """
         grace = self.settings.session_rotation_grace_seconds if grace_seconds is None else grace_seconds
+        session_id = await self._adopted(session_id)
         ref = ref_of(session_id)
         for _ in range(MAX_UPDATE_TRIES):
             current, answer, wrap = await self._read(ref)
@@ -242,6 +234,7 @@ class SessionManager:
         Raises:
             SessionConflict: others were faster 50 times.
         """
+        session_id = await self._adopted(session_id)
         ref = ref_of(session_id)
         for _ in range(MAX_UPDATE_TRIES):
             current, answer, wrap = await self._read(ref)
@@ -263,9 +256,9 @@ class SessionManager:
 
         None if it expired or never was. With a handle `session_id` is the handle, and sealed metadata is absent.
         """
-        ref, answer, wrap = await self._read(ref_of_either(session_id_or_handle))
-        known_by_id = not is_handle(session_id_or_handle)
-        return self._session(session_id_or_handle, ref, answer, wrap if known_by_id else b"") if answer.record else None
+        name = await self._adopted(session_id_or_handle)
+        ref, answer, wrap = await self._read(ref_of_either(name))
+        return self._session(name, ref, answer, b"" if is_handle(name) else wrap) if answer.record else None
 
     async def get_user_sessions(self, user_id: str) -> list[Session]:
         """List the user's live sessions, oldest first. `session_id` is the handle here; sealed metadata is absent."""
@@ -338,6 +331,14 @@ class SessionManager:
         """Close the connections."""
         await self.aclose()
 
+    async def _adopted(self, session_id: str) -> str:
+        """Return the id in our form, if it is one of the former system's and those are accepted (one round trip)."""
+        old = old_ref(session_id) if self.settings.session_old_ids else None
+        if old is None:
+            return session_id
+        record = (await self._store.read(old)).record
+        return adopted_id(session_id, record.user if record else "")  # an unknown one leads to nothing
+
     async def _read(self, ref: Ref) -> tuple[Ref, Answer, bytes]:
         """Read a session under its current name; also return the envelope key as wrapped for the given name."""
         answer = await self._store.read(ref)
@@ -378,17 +379,6 @@ class SessionManager:
 
     def _count_durable(self, durable: bool) -> None:  # noqa: FBT001 - private
         self.counts.not_durable += not durable and self.settings.wait_replicas > 0
-
-
-def _store(settings: Settings) -> Store:
-    # Each back end is imported only where it is used: memory needs no Redis client, a service no second store.
-    if settings.session_backend == "memory":
-        from session_core.memory import MemoryStore
-
-        return MemoryStore(settings)
-    from session_core.redis_store import RedisStore
-
-    return RedisStore(settings)
 
 
 def _revocation(record: Record) -> Revocation | None:

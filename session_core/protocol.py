@@ -13,6 +13,7 @@ from session_core.records import (
     Answer,
     Burial,
     Code,
+    ImportedSession,
     Limit,
     NewSession,
     Note,
@@ -129,6 +130,26 @@ def update(what: Update) -> Call[Answer]:
     """Replace the metadata if the version is the expected one: codes ok, missing, revoked, stale."""
     words = (session_key(what.ref), what.expected, what.version, what.meta, what.sealed, what.wrap)
     return Call(("FCALL", "session_update_v1", 1, *words), _read_answer, writes=True)
+
+
+def import_session(new: ImportedSession, limit: Limit, burial: Burial) -> Call[tuple[str, int]]:
+    """Store a session of the former system; returns ok, known or missing, and how many sessions had to go."""
+    words = (
+        session_key(new.ref), new.user, new.created, new.seen, new.left_ms, new.ttl_ms, new.lifetime_ms, new.meta,
+        new.sealed, new.wrap, new.version, limit.count, limit.policy, burial.keep_ms, burial.events,
+    )  # fmt: skip
+
+    def read_import(reply: Reply, _now: int) -> tuple[str, int]:
+        code, evicted = _items(reply)
+        return _text(code), _number(evicted)
+
+    return Call(("FCALL", "session_import_v1", 1, *words), read_import, writes=True)
+
+
+def note_old_id(old: Ref, user_id: str, created: int, until: int) -> Call[None]:
+    """Note whose session an id of the former system is (`session_core.ids.old_ref`); `until`: ms."""
+    words = ("FCALL", "session_note_old_id_v1", 1, session_key(old), user_id, created, until)
+    return Call(words, lambda _reply, _now: None, writes=True)
 
 
 def list_user(user_id: str) -> Call[list[tuple[str, Record]]]:

@@ -57,6 +57,23 @@ class NewSession:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class ImportedSession:
+    """Arguments of an import: created and last seen by the former system's clock, and how long the session lives on."""
+
+    ref: Ref
+    user: str
+    created: int
+    seen: int
+    left_ms: int
+    ttl_ms: int
+    lifetime_ms: int
+    meta: bytes
+    sealed: bytes
+    wrap: bytes
+    version: str
+
+
 class StreamEntry(NamedTuple):
     """One entry of an event stream: its key, its id (``<ms>-<n>``), and kind, user, digest, reason, actor."""
 

@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     session_secret_metadata: Names = frozenset({"access_token", "refresh_token", "id_token"})
     """SESSION_SECRET_METADATA: names that are sealed, comma-separated."""
     session_max_metadata_bytes: int = Field(default=16_384, ge=2, le=1_048_576)
+    session_old_ids: bool = False
+    """SESSION_OLD_IDS: `true` accepts ids of the former system that `session-core import` has brought over."""
     session_events_kept: int = Field(default=100_000, ge=256)
     """SESSION_EVENTS_KEPT: entries of the event streams in all, about."""
     session_wait_replicas: int | None = Field(default=None, ge=0, le=10)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from session_core.ids import Ref
 from session_core.records import Answer, Effort, NewSession, Note, Record, Rotation, StreamEntry, Update, UserRevocation
+from session_core.settings import Settings
 
 
 class Store(Protocol):
@@ -65,3 +66,15 @@ class Store(Protocol):
 
     async def aclose(self) -> None:
         """Let go of all connections."""
+
+
+def store_of(settings: Settings) -> Store:
+    """Return the back end that the settings choose; nothing is sent."""
+    # Each back end is imported only where it is used: memory needs no Redis client, a service no second store.
+    if settings.session_backend == "memory":
+        from session_core.memory import MemoryStore
+
+        return MemoryStore(settings)
+    from session_core.redis_store import RedisStore
+
+    return RedisStore(settings)
