@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Self
 
 from session_core import protocol
@@ -21,10 +21,11 @@ from session_core.ids import (
     ref_of,
     ref_of_either,
 )
+from session_core.journal import Journal
 from session_core.metadata import checked_note, checked_ttl, checked_user_id
 from session_core.protocol import ALWAYS
 from session_core.records import Answer, Effort, NewSession, Note, Record, Rotation, Update, UserRevocation
-from session_core.session import Event, JsonValue, Revocation, Revoked, RevokedAll, Session
+from session_core.session import Event, JsonValue, Revocation, Revoked, RevokedAll, Session, moment
 from session_core.settings import Settings
 from session_core.store import Store, store_of
 
@@ -49,11 +50,17 @@ class SessionManager:
         self.counts = Counts()
         self._store: Store = store_of(self.settings)
         self._contents = Contents(self.settings)
+        self._journal = Journal(self._store, self.counts, wanted=self.settings.wait_replicas > 0)
 
     @property
     def effort(self) -> Effort:
         """What was sent to the store, for the metrics."""
         return self._store.effort
+
+    @property
+    def unconfirmed_revocations(self) -> int:
+        """How many revocations this process repeats until a replica confirms them (`session_core.journal`)."""
+        return len(self._journal)
 
     async def create_session(
         self,
@@ -151,10 +158,11 @@ class SessionManager:
 
         An id that was rotated away ends the session that it became, as long as the id is known: in its grace, or if it
         had none, while its tombstone stays (SESSION_TOMBSTONE_SECONDS). A later reason does not replace the first one.
+        While it is not durable, or after `StoreUnavailable`, this process repeats it until it is.
         """
         ref = ref_of_either(await self._adopted(session_id))
         note = Note(checked_note(reason, "reason"), checked_note(actor, "actor"))
-        answer, durable = await self._store.revoke(ref, note)
+        answer, durable = await self._journal.revoke(ref, note)
         if answer.record is None:
             return Revoked(ref.handle, None, durable=False)
         self.counts.revoked += 1
@@ -180,10 +188,10 @@ class SessionManager:
         bucket = bucket_of(user_id)
         cutoff = await self._store.now()
         digest = spared.digest if spared is not None and spared.bucket == bucket else ""
-        digests, durable = await self._store.revoke_user(UserRevocation(user_id, cutoff, digest, note))
+        digests, durable = await self._journal.revoke_user(UserRevocation(user_id, cutoff, digest, note))
         self.counts.revoked += len(digests)
         self._count_durable(durable)
-        return RevokedAll(tuple(Ref(bucket, digest).handle for digest in digests), _moment(cutoff), durable)
+        return RevokedAll(tuple(Ref(bucket, digest).handle for digest in digests), moment(cutoff), durable)
 
     async def rotate_session(self, session_id: str, *, grace_seconds: int | None = None) -> Session | None:
         """Give the session a new id, as after login or step-up; None if it expired or never was. Two round trips.
@@ -304,7 +312,7 @@ class SessionManager:
                 digest, user = fields["digest"], fields["user"]
                 yield Event(
                     kind=fields["kind"],
-                    at=_moment(int(position.partition("-")[0])),
+                    at=moment(int(position.partition("-")[0])),
                     user_id=user,
                     handle=Ref(bucket_of(user), digest).handle if digest else "",
                     reason=fields["reason"] or None,
@@ -321,6 +329,7 @@ class SessionManager:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        await self._journal.aclose()
         await self._store.aclose()
 
     async def __aenter__(self) -> Self:
@@ -368,10 +377,10 @@ class SessionManager:
             session_id=session_id,
             handle=ref.handle,
             user_id=record.user,
-            created_at=_moment(record.created),
-            expires_at=_moment(record.expires),
-            last_seen_at=_moment(record.seen),
-            max_expires_at=_moment(record.limit),
+            created_at=moment(record.created),
+            expires_at=moment(record.expires),
+            last_seen_at=moment(record.seen),
+            max_expires_at=moment(record.limit),
             is_active=revocation is None,
             metadata=self._contents.open(record, session_id, wrap),
             revocation=revocation,
@@ -384,11 +393,7 @@ class SessionManager:
 def _revocation(record: Record) -> Revocation | None:
     if record.revoked is None:
         return None
-    return Revocation(record.reason or None, _moment(record.revoked), record.actor or None)
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return Revocation(record.reason or None, moment(record.revoked), record.actor or None)
 
 
 def _new_version() -> str:

@@ -116,7 +116,7 @@ class MemoryStore:
             self._bury(here, now, note, "revoked")
         if first is None:
             return Answer("missing", now), False
-        return Answer("ok", now, self._load(ref, now)), False
+        return Answer("ok", now, self._load(ref, now), here.digest), False
 
     async def revoke_user(self, what: UserRevocation) -> tuple[tuple[str, ...], bool]:
         """See `Store`."""

@@ -1,7 +1,7 @@
 """What callers see of a session: immutable values."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
@@ -47,7 +47,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """Outcome of `revoke_session`; true if the session is now revoked, false if there was none."""
+    """Outcome of `revoke_session`; true if the session is now revoked, false if there was none.
+
+    Not `durable`: a failover could undo it, and then it is done again (`session_core.journal`).
+    """
 
     handle: str
     revocation: Revocation | None
@@ -82,3 +85,8 @@ class Event:
     handle: str
     reason: str | None
     actor: str | None
+
+
+def moment(milliseconds: int) -> datetime:
+    """Return milliseconds of the server's clock as UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -8,7 +8,7 @@ end
 
 -- KEYS: session. ARGV: reason, actor, tombstone ms, events.
 -- A rotated id takes its successors with it: in its grace, and after a rotation without one for as long as its tombstone
--- stays. Returns {'ok' | 'missing', now, record}.
+-- stays. Returns {'ok' | 'missing', now, record, digest of the id that the session had last}.
 redis.register_function{
   function_name = 'session_revoke_v1',
   flags = {'allow-oom'},
@@ -30,8 +30,8 @@ redis.register_function{
       bury(key, record, now, why)
       settle(tag, record[AT.user])
     end
-    if not first then return {'missing', now, false} end
-    return {'ok', now, load(keys[1], now)}
+    if not first then return {'missing', now, false, ''} end
+    return {'ok', now, load(keys[1], now), digest_of(key)}
   end,
 }
 

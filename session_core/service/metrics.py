@@ -23,6 +23,8 @@ _HELP: Final = {
     "expired": "Ids that led to nothing: expired, or never issued",
     "slides_refused": "Sessions returned although the extension that was due failed",
     "not_durable": "Writes that the wanted number of replicas did not confirm in time",
+    "confirmed_late": "Revocations among them that were confirmed when they were repeated",
+    "forgotten": "Revocations that were given up unconfirmed, because there were too many",
 }
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -50,6 +52,8 @@ class Metrics(Collector):
         yield GaugeMetricFamily("session_active", everywhere, self._active)
         for name, text in _HELP.items():
             yield CounterMetricFamily(f"auth_session_{name}", text, getattr(self._sessions.counts, name))
+        pending = "Revocations of this process that are repeated until a replica confirms them"
+        yield GaugeMetricFamily("session_revocations_unconfirmed", pending, self._sessions.unconfirmed_revocations)
         effort = self._sessions.effort
         yield CounterMetricFamily("session_store_calls", "Calls sent to the store", effort.calls)
         yield CounterMetricFamily("session_store_repeats", "Calls sent again after an error", effort.repeats)

@@ -28,6 +28,7 @@ async def naive_clients(server: Server, **settings: Any) -> AsyncIterator[Client
     for _ in range(4):
         manager = SessionManager(redis_settings(server, **settings))
         manager._store = NaiveStore(manager.settings, client)
+        manager._journal._store = manager._store
         made.append(manager)
     try:
         yield made
