@@ -40,5 +40,12 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding(good=False, text=str(error))
     finally:
         await store.aclose()
+    if settings.fail_fast_seconds:
+        fast = f"calls fail at once when Redis has been away for {settings.fail_fast_seconds:g} s"
+        yield Finding(good=True, text=f"{fast} (SESSION_FAIL_FAST_SECONDS)")
+    else:
+        yield Finding(
+            good=True, text="SESSION_FAIL_FAST_SECONDS is 0: calls wait for their deadline however long Redis is away"
+        )
     if settings.wait_replicas == 0:
         yield Finding(good=True, text="SESSION_WAIT_REPLICAS is 0: no write waits for a replica, none is durable")

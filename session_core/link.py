@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from session_core import protocol
+from session_core.breaker import Breaker
 from session_core.connection import Login, Outcome, exchange, sort
 from session_core.errors import StoreUnavailable
 from session_core.pool import Kind, Pool
@@ -38,6 +39,7 @@ class Link:
         self._wanted = settings.wait_replicas
         self._pool = Pool(settings, login or Login(settings.redis_username or target.username, password))
         self.effort = Effort()
+        self._breaker = Breaker(settings.fail_fast_seconds)
 
     async def ask(self, call: Call[T], *, seconds: float | None = None, once: bool = False) -> T:
         """Send a call and return its result; `once` does not repeat it.
@@ -69,6 +71,10 @@ class Link:
         patience = self._deadline_seconds if seconds is None else seconds
         deadline = loop.time() + patience
         problem = "no reply"
+        if not self._breaker.admits(loop.time()):
+            self.effort.refused += 1
+            message = "Redis has not answered for long: refused at once (SESSION_FAIL_FAST_SECONDS)"
+            raise StoreUnavailable(message)
         for attempt in count():
             self.effort.calls += 1
             self.effort.repeats += attempt > 0
@@ -78,6 +84,8 @@ class Link:
                 final = sort(error)
                 if final is not None:
                     raise final from error
+                if not isinstance(error, ResponseError):
+                    self._breaker.failed(loop.time())
                 problem = str(error) or problem  # a time-out has no text: what went wrong before it says more
             pause = random.uniform(0.5, 1) * min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311
             if once or loop.time() + pause >= deadline:
@@ -103,6 +111,7 @@ class Link:
         return await self._good(outcome, deadline), await self._good(closing, deadline)
 
     async def _good(self, outcome: Outcome, deadline: float) -> Reply:
+        self._breaker.answered()
         if not isinstance(outcome, RedisError):
             return outcome
         if sort(outcome) is None:

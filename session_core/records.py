@@ -142,7 +142,8 @@ class Update:
 
 @dataclass(slots=True)
 class Effort:
-    """What a back end has sent, for the metrics: calls, and repeats among them."""
+    """What a back end has sent, for the metrics: calls, repeats among them; and calls refused without being sent."""
 
     calls: int = 0
     repeats: int = 0
+    refused: int = 0

@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     """SESSION_WAIT_REPLICAS: confirmations that make a write durable; unset: 1 with Sentinel, else 0."""
     session_wait_timeout_ms: int = Field(default=100, ge=1, le=10_000)
     session_deadline_seconds: float = Field(default=10.0, ge=0.5, le=120)
+    session_fail_fast_seconds: float = Field(default=30.0, ge=0, le=3600)
+    """SESSION_FAIL_FAST_SECONDS: after so long without an answer calls fail at once, but for one a second that tries;
+    never less than the deadline; 0: not at all."""
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - whatever pydantic-settings accepts
         """Read the environment; keyword arguments win over it."""
@@ -149,6 +152,11 @@ class Settings(BaseSettings):
     def address_map(self) -> AddressMap:
         """REDIS_ADDRESS_MAP, read."""
         return parse_map(self.redis_address_map)
+
+    @property
+    def fail_fast_seconds(self) -> float:
+        """After how long without an answer calls fail at once; 0: never. No call that would wait it out is refused."""
+        return self.session_fail_fast_seconds and max(self.session_fail_fast_seconds, self.session_deadline_seconds)
 
     @property
     def wait_replicas(self) -> int:

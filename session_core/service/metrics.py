@@ -57,6 +57,8 @@ class Metrics(Collector):
         effort = self._sessions.effort
         yield CounterMetricFamily("session_store_calls", "Calls sent to the store", effort.calls)
         yield CounterMetricFamily("session_store_repeats", "Calls sent again after an error", effort.repeats)
+        refused = "Calls that failed at once, because the store has been away for long"
+        yield CounterMetricFamily("session_store_refused", refused, effort.refused)
 
     def expose(self, active: float) -> tuple[bytes, str]:
         """Return the text and its content type; `active` is the number of live sessions, or NaN."""
