@@ -45,8 +45,17 @@ def rule(commands: tuple[str, ...], writable: tuple[str, ...], readable: tuple[s
 APP_RULE: Final = rule(CALLED + INSIDE, WRITABLE, READABLE)
 """The user of the library and the service (``REDIS_USERNAME``)."""
 
+_SCRIPTS: Final = ("eval", "eval_ro", "evalsha", "evalsha_ro")
+EVAL_APP_RULE: Final = rule(
+    (*_SCRIPTS, *(name for name in CALLED if not name.startswith("fcall")), *INSIDE), WRITABLE, READABLE
+)
+"""The same with SESSION_SCRIPTS=eval: it may run Lua of its own, within these commands and keys."""
+
 DEPLOY_RULE: Final = rule(("fcall_ro", "function|list", "function|load", "hmget", "hsetnx", "role", "wait"), READABLE)
 """The user that loads the function library (``REDIS_DEPLOY_USERNAME``); it sees no session."""
+
+EVAL_DEPLOY_RULE: Final = rule(("hmget", "hsetnx", "role", "wait"), READABLE)
+"""The deploy user with SESSION_SCRIPTS=eval: it writes ``session_meta``, and there is no library to load."""
 
 SENTINEL_RULE: Final = rule(("sentinel|get-master-addr-by-name", "sentinel|replicas"), ())
 """The same application on the Sentinels (``REDIS_SENTINEL_USERNAME``)."""

@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--sentinel", dest="rule", action="store_const", const=acl.SENTINEL_RULE, help="on the Sentinels"
     )
+    rules.add_argument("--eval", action="store_true", help="for SESSION_SCRIPTS=eval, where functions are refused")
     rules.set_defaults(rule=acl.APP_RULE)
     command("doctor", _doctor, "connect and say what is wrong")
     return parser
@@ -148,7 +149,8 @@ async def _load(_options: argparse.Namespace) -> int:
 
 
 async def _acl(options: argparse.Namespace) -> int:
-    print(options.rule)
+    scripts = {acl.APP_RULE: acl.EVAL_APP_RULE, acl.DEPLOY_RULE: acl.EVAL_DEPLOY_RULE} if options.eval else {}
+    print(scripts.get(options.rule, options.rule))
     return FOUND
 
 

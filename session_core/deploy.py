@@ -23,12 +23,15 @@ async def load_functions(settings: Settings) -> str:
         raise SettingsError(message)
     link = Link(settings, Login(settings.redis_deploy_username, password) if password else None)
     try:
+        await _lay_out(link)
+        if settings.session_scripts == "eval":
+            return "session_meta is in place; SESSION_SCRIPTS=eval needs no library"
         return await _load(link)
     finally:
         await link.aclose()
 
 
-async def _load(link: Link) -> str:
+async def _lay_out(link: Link) -> None:
     for field, value in (("buckets", BUCKETS), ("schema", library.SCHEMA)):
         await link.ask(Call(("HSETNX", "session_meta", field, value), _number, writes=True))
     buckets, schema = await link.ask(protocol.layout())
@@ -37,6 +40,9 @@ async def _load(link: Link) -> str:
             f"session_meta says {buckets} buckets, schema {schema}; this release needs {BUCKETS}, {library.SCHEMA}"
         )
         raise StoreNotReady(message)
+
+
+async def _load(link: Link) -> str:
     try:
         found = await link.ask(protocol.revision())
     except StoreNotReady:

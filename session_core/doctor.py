@@ -31,7 +31,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     store = RedisStore(settings)
     try:
         await store.check(seconds=PATIENCE_SECONDS)
-        yield Finding(good=True, text="connected, logged in, function library present")
+        present = "function library present" if settings.session_scripts == "functions" else "scripts are run"
+        yield Finding(good=True, text=f"connected, logged in, {present}")
         before = time.time_ns() // 1_000_000
         skew = await store.now() - (before + time.time_ns() // 1_000_000) // 2
         yield Finding(abs(skew) < SKEW_MS, f"the clock of the server is {skew:+d} ms from ours")

@@ -6,7 +6,6 @@ from typing import TypeVar
 from session_core import library, protocol
 from session_core.errors import StoreNotReady
 from session_core.ids import BUCKETS, Ref
-from session_core.link import Link
 from session_core.protocol import Call
 from session_core.records import (
     Answer,
@@ -20,6 +19,7 @@ from session_core.records import (
     Update,
     UserRevocation,
 )
+from session_core.scripts import link_of
 from session_core.settings import Settings
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class RedisStore:
 
     def __init__(self, settings: Settings) -> None:
         """Read the settings; nothing is sent."""
-        self.link = Link(settings)
+        self.link = link_of(settings)
         self.effort = self.link.effort
         self._limit = Limit(settings.session_max_concurrent, settings.session_limit_policy)
         self._burial = Burial(settings.session_tombstone_seconds * 1000, -(-settings.session_events_kept // BUCKETS))

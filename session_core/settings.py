@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     session_fail_fast_seconds: float = Field(default=30.0, ge=0, le=3600)
     """SESSION_FAIL_FAST_SECONDS: after so long without an answer calls fail at once, but for one a second that tries;
     never less than the deadline; 0: not at all."""
+    session_scripts: Literal["functions", "eval"] = "functions"
+    """SESSION_SCRIPTS: `eval` where the server refuses functions; the application's user then needs other rights."""
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - whatever pydantic-settings accepts
         """Read the environment; keyword arguments win over it."""
