@@ -9,11 +9,11 @@ import asyncio
 import secrets
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from session_core import protocol
 from session_core.content import Contents
-from session_core.errors import InvalidInput
+from session_core.errors import InvalidInput, StoreError
 from session_core.ids import BUCKETS, adopted_id, old_ref, ref_of
 from session_core.link import Link
 from session_core.metadata import checked_user_id
@@ -25,6 +25,7 @@ from session_core.settings import Settings
 
 PAGE: Final = 500
 AT_ONCE: Final = 32
+T = TypeVar("T")
 _Pages: TypeAlias = tuple[int, list[str]]
 
 
@@ -95,7 +96,7 @@ class Importer:
             seen: set[str] = set()
             cursor = -1
             while cursor:
-                cursor, keys = await self._old.ask(_scan(max(cursor, 0), PREFIX, "hash"))
+                cursor, keys = await self._read(_scan(max(cursor, 0), PREFIX, "hash"))
                 new = [key for key in dict.fromkeys(keys) if key not in seen and not key.startswith(OURS)]
                 seen.update(new)
                 for start in range(0, len(new), AT_ONCE):
@@ -122,7 +123,7 @@ class Importer:
         note = old_ref(old_id)
         if note is None:
             raise UnreadableError("id")
-        left, fields = await asyncio.gather(self._old.ask(_left(key)), self._old.ask(_fields(key)))
+        left, fields = await asyncio.gather(self._read(_left(key)), self._read(_fields(key)))
         known = await self._store.read(note)
         if known.record is not None:
             report.already += 1
@@ -134,9 +135,13 @@ class Importer:
         session_id = adopted_id(old_id, checked_user_id(found.user_id))
         content = self._contents.make(found.metadata, (), session_id, found.user_id)
         left = found.expires - known.now if left == -1 else left
-        if left <= 0 or found.created + lifetime <= known.now:
-            report.expired += left <= 0
-            report.too_old += left > 0
+        if left <= 0:
+            report.expired += 1
+            return
+        if report.dry_run:
+            too_old = found.created + lifetime <= known.now
+            report.too_old += too_old
+            report.imported += not too_old
             return
         new = ImportedSession(
             ref=ref_of(session_id),
@@ -151,29 +156,32 @@ class Importer:
             wrap=content.wrap,
             version=secrets.token_urlsafe(6),
         )
-        durable = True
-        if not report.dry_run:
-            link = self._store.link
-            (code, evicted), durable = await link.ask_durably(protocol.import_session(new, self._limit, self._burial))
-            if code == "missing":
-                report.too_old += 1
-                return
-            report.evicted += evicted
-            # Last: until it is there, the old id opens nothing, and a repeat of the import tries again.
-            _, noted = await link.ask_durably(
-                protocol.note_old_id(note, found.user_id, found.created, found.created + lifetime)
-            )
-            durable = durable and noted
+        link = self._store.link
+        (code, evicted), stored = await link.ask_durably(protocol.import_session(new, self._limit, self._burial))
+        if code == "missing":
+            report.too_old += 1
+            return
+        report.evicted += evicted
+        # Last: until it is there, the old id opens nothing, and a repeat of the import tries again.
+        until = found.created + lifetime
+        _, noted = await link.ask_durably(protocol.note_old_id(note, found.user_id, found.created, until))
         report.imported += 1
-        report.unconfirmed += not durable and self._settings.wait_replicas > 0
+        report.unconfirmed += not (stored and noted) and self._settings.wait_replicas > 0
+
+    async def _read(self, call: Call[T]) -> T:
+        try:
+            return await self._old.ask(call)
+        except StoreError as error:
+            message = f"the old database: {error}"
+            raise StoreError(message) from error
 
     async def _compare_lists(self, sessions: set[str]) -> None:
         listed: set[str] = set()
         cursor = -1
         while cursor:
-            cursor, keys = await self._old.ask(_scan(max(cursor, 0), LIST_PREFIX, "list"))
+            cursor, keys = await self._read(_scan(max(cursor, 0), LIST_PREFIX, "list"))
             for key in keys:
-                members = await self._old.ask(_members(key))
+                members = await self._read(_members(key))
                 listed.update(members)
         self.report.dead_entries = len(listed - sessions)
         self.report.unlisted = len(sessions - listed)

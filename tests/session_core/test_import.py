@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 import redis as redis_py
 
@@ -15,12 +16,15 @@ from session_core.ids import adopted_id, old_ref, ref_of
 from session_core.migration.importer import Importer, Report, settings_of_old
 from session_core.migration.old import UnreadableError, parse
 from session_core.protocol import session_key
-from tests.session_core.conftest import Make, redis_settings
+from session_core.service.app import make_app
+from session_core.service.settings import ServiceSettings
+from tests.session_core.conftest import APP_PASSWORD, Make, redis_settings
 from tests.session_core.former import READER_PASSWORD, READER_RULE, Former
 from tests.session_core.servers import Server
 from tests.session_core.test_cli import Run, run
+from tests.session_core.test_durability import pair
 
-__all__ = ["run"]
+__all__ = ["pair", "run"]
 pytestmark = pytest.mark.engine
 
 
@@ -219,11 +223,52 @@ async def test_the_limit_holds_for_what_is_imported(former: Former, redis: Serve
     assert {one.revocation.reason for one in found if one and one.revocation} == {"session limit"}
 
 
+async def test_a_dead_session_takes_nobody_s_place(former: Former, redis: Server, on_redis: Make) -> None:
+    sessions = on_redis(session_old_ids=True)
+    await sessions.create_session("alice", ttl_seconds=1)
+    cookie = former.log_in("alice", age=timedelta(hours=1))
+    await asyncio.sleep(1.1)
+    report = await bring(former, redis, session_max_concurrent=1)
+    assert (report.imported, report.evicted) == (1, 0)
+    found = await sessions.get_session(cookie)
+    assert found is not None
+    assert found.is_active
+
+
+async def test_imports_are_confirmed_by_replicas_also_when_they_are_repeated(pair: tuple[Server, Server]) -> None:
+    primary, replica = pair
+    with redis_py.Redis(host="127.0.0.1", port=primary.port, db=1) as client:
+        former = Former(client, f"redis://127.0.0.1:{primary.port}/1")
+        cookie = former.log_in("alice")
+        assert (await bring(former, primary, session_wait_replicas=1)).unconfirmed == 0
+        note = old_ref(cookie)
+        assert note is not None
+        with primary.admin() as admin:
+            admin.delete(session_key(note))
+        replica.docker("pause")
+        try:
+            report = await bring(former, primary, session_wait_replicas=1)
+        finally:
+            replica.docker("unpause")
+        assert (report.imported, report.unconfirmed) == (1, 1)
+
+
+async def test_the_streams_tell_of_what_was_imported(former: Former, redis: Server, sessions: SessionManager) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    former.log_in("alice")
+    await bring(former, redis)
+    async for event in sessions.events(before):
+        assert (event.kind, event.user_id, event.reason) == ("created", "alice", "imported")
+        break
+
+
 async def test_a_login_from_the_future_is_a_login_of_now(former: Former, redis: Server, sessions: Any) -> None:
-    cookie = former.log_in("alice", age=timedelta(hours=-5))
+    later = (datetime.now(UTC) + timedelta(hours=5)).isoformat()
+    cookie = former.log_in("alice", age=timedelta(hours=-5), ttl=7200, last_accessed=later)
     await bring(former, redis)
     found = await sessions.get_session(cookie)
     assert abs(found.created_at - datetime.now(UTC)) < timedelta(seconds=5)
+    assert abs(found.last_seen_at - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 async def test_a_dry_run_writes_nothing(former: Former, redis: Server) -> None:
@@ -245,16 +290,17 @@ async def test_no_old_id_is_stored_and_the_keys_are_the_declared_ones(former: Fo
         stored = b"".join([*keys, *(admin.dump(key) or b"" for key in keys)])
         notes = [key for key in keys if b":old:" in key]
         assert len(notes) == 5
-        assert all(admin.pttl(key) > 0 for key in notes)
+        lasting = {key.partition(b"{")[0] for key in keys if admin.pttl(key) == -1}
+        assert lasting == {b"session_index:", b"session_events:", b"session_meta"}
     assert not any(cookie.encode() in stored for cookie in [*cookies, "very-secret"])
 
 
 async def test_many_sessions_of_many_users_arrive(former: Former, redis: Server, sessions: SessionManager) -> None:
-    for n in range(1200):  # more than one page
+    for n in range(600):  # more than one page
         former.log_in(f"user:{n % 100}")
     report = await bring(former, redis)
-    assert report.imported == report.found == 1200
-    assert await sessions.count_active_sessions() == 1200
+    assert report.imported == report.found == 600
+    assert await sessions.count_active_sessions() == 600
     assert await sessions.count_active_users() == 100
 
 
@@ -270,6 +316,7 @@ async def test_the_command_reports_to_people_and_to_programs(former: Former, run
         assert (done["found"], done["imported"], done["dry_run"], done["unreadable"]) == (1, 1, False, {})
         refused = run("import", "--from", former.url.replace(READER_PASSWORD, "wrong-password"))
         assert refused.returncode == 1
+        assert "the old database" in refused.stderr
         assert "wrong-password" not in refused.stderr
         assert refused.stderr.count("\n") == 1
 
@@ -279,8 +326,11 @@ async def test_the_command_reports_to_people_and_to_programs(former: Former, run
 def test_the_old_database_takes_no_credentials_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_USERNAME", "sessions")
     monkeypatch.setenv("REDIS_PASSWORD", "for-the-new-one")
+    monkeypatch.setenv("REDIS_SSL", "true")
+    monkeypatch.setenv("REDIS_ADDRESS_MAP", "*=127.0.0.1")
     old = settings_of_old("redis://old:6379/1", None)
     assert (old.redis_username, old.redis_password.get_secret_value(), old.wait_replicas) == ("", "", 0)
+    assert (old.tls, old.redis_address_map) == (False, "")
     with pytest.raises(SettingsError):
         settings_of_old("old:6379", None)
 
@@ -293,3 +343,26 @@ def test_what_is_no_mapping_of_literals_is_unreadable(text: str) -> None:
 
 def test_times_without_a_zone_are_utc() -> None:
     assert parse({"user_id": "a", "created_at": "2026-01-01T00:00:00"}).created == 1767225600000
+
+
+async def test_the_service_lets_an_old_cookie_in(former: Former, redis: Server) -> None:
+    cookie = former.log_in("alice")
+    await bring(former, redis)
+    for accepted in (True, False):
+        settings = ServiceSettings(
+            session_admin_token="x" * 32,
+            session_cookie_name="session_id",
+            session_old_ids=accepted,
+            redis_url=redis.url,
+            redis_username="sessions",
+            redis_password=APP_PASSWORD,
+        )
+        app = make_app(settings)
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="https://sessions.test") as client,
+        ):
+            answer = await client.get("/v1/verify", headers={"Cookie": f"session_id={cookie}"})
+            assert answer.status_code == (200 if accepted else 401)
+            assert answer.headers.get("X-Session-User") == ("alice" if accepted else None)
