@@ -10,12 +10,14 @@ import httpx
 import pytest
 import redis as redis_py
 
-from session_core import SessionManager
+from session_core import SessionManager, protocol
 from session_core.errors import InvalidSessionId, SettingsError
 from session_core.ids import adopted_id, old_ref, ref_of
+from session_core.link import Link
 from session_core.migration.importer import Importer, Report, settings_of_old
 from session_core.migration.old import UnreadableError, parse
 from session_core.protocol import session_key
+from session_core.records import Burial, ImportedSession, Limit
 from session_core.service.app import make_app
 from session_core.service.settings import ServiceSettings
 from tests.session_core.conftest import APP_PASSWORD, Make, redis_settings
@@ -167,6 +169,23 @@ async def test_a_run_that_was_cut_off_is_finished_by_the_next(
     assert await sessions.get_session(cookie) is not None
 
 
+async def test_a_second_try_does_not_revive_what_was_ended_in_between(
+    former: Former, redis: Server, sessions: SessionManager
+) -> None:
+    cookie = former.log_in("alice")
+    await bring(former, redis)
+    note = old_ref(cookie)
+    assert note is not None
+    with redis.admin() as admin:
+        admin.delete(session_key(note))
+    await sessions.revoke_user_sessions("alice", "stolen")
+    assert (await bring(former, redis)).imported == 1
+    found = await sessions.get_session(cookie)
+    assert found is not None
+    assert not found.is_active
+    assert await sessions.count_user_sessions("alice") == 0
+
+
 async def test_what_cannot_be_brought_over_is_counted_by_what_is_wrong(former: Former, redis: Server) -> None:
     former.log_in("alice")
     former.log_in("alice", ttl=None, user_id=None, created_at=None)  # a hash that came back after its deletion
@@ -225,10 +244,11 @@ async def test_the_limit_holds_for_what_is_imported(former: Former, redis: Serve
 
 async def test_a_dead_session_takes_nobody_s_place(former: Former, redis: Server, on_redis: Make) -> None:
     sessions = on_redis(session_old_ids=True)
+    await sessions.create_session("alice")
     await sessions.create_session("alice", ttl_seconds=1)
     cookie = former.log_in("alice", age=timedelta(hours=1))
     await asyncio.sleep(1.1)
-    report = await bring(former, redis, session_max_concurrent=1)
+    report = await bring(former, redis, session_max_concurrent=2)
     assert (report.imported, report.evicted) == (1, 0)
     found = await sessions.get_session(cookie)
     assert found is not None
@@ -241,25 +261,27 @@ async def test_imports_are_confirmed_by_replicas_also_when_they_are_repeated(pai
         former = Former(client, f"redis://127.0.0.1:{primary.port}/1")
         cookie = former.log_in("alice")
         assert (await bring(former, primary, session_wait_replicas=1)).unconfirmed == 0
-        note = old_ref(cookie)
-        assert note is not None
-        with primary.admin() as admin:
-            admin.delete(session_key(note))
+        again = ImportedSession(ref_of(adopted_id(cookie, "alice")), "alice", 1, 1, 1, 1, 1, b"{}", b"", b"", "v")
+        link = Link(redis_settings(primary, session_wait_replicas=1))
         replica.docker("pause")
         try:
+            call = protocol.import_session(again, Limit(0, "oldest"), Burial(1, 1))
+            assert await link.ask_durably(call) == (("known", 0), False)
+            former.log_in("alice")
             report = await bring(former, primary, session_wait_replicas=1)
         finally:
             replica.docker("unpause")
-        assert (report.imported, report.unconfirmed) == (1, 1)
+            await link.aclose()
+        assert (report.imported, report.already, report.unconfirmed) == (1, 1, 1)
 
 
 async def test_the_streams_tell_of_what_was_imported(former: Former, redis: Server, sessions: SessionManager) -> None:
     before = datetime.now(UTC) - timedelta(seconds=5)
     former.log_in("alice")
     await bring(former, redis)
-    async for event in sessions.events(before):
-        assert (event.kind, event.user_id, event.reason) == ("created", "alice", "imported")
-        break
+    async with asyncio.timeout(5):
+        event = await anext(sessions.events(before))
+    assert (event.kind, event.user_id, event.reason) == ("created", "alice", "imported")
 
 
 async def test_a_login_from_the_future_is_a_login_of_now(former: Former, redis: Server, sessions: Any) -> None:
