@@ -24,7 +24,7 @@ from session_core.redis_store import RedisStore
 from session_core.settings import Settings
 
 PAGE: Final = 500
-AT_ONCE: Final = 32
+AT_ONCE: Final = 100
 T = TypeVar("T")
 _Pages: TypeAlias = tuple[int, list[str]]
 
@@ -39,7 +39,8 @@ class Report:
         already: brought over by a former run, whatever became of them since.
         expired: ended meanwhile, or had no TTL and a past `expires_at`.
         too_old: logged in longer ago than SESSION_MAX_LIFETIME_SECONDS.
-        unreadable: how many were left out, by what was wrong: id, fields, times, metadata, user_id.
+        unreadable: how many were left out, by what was wrong: id, encoding, fields, times, metadata,
+            user_id.
         evicted: sessions that had to go, because their user has more than SESSION_MAX_CONCURRENT.
         unconfirmed: imported, but not confirmed by the wanted number of replicas.
         dead_entries: ids in the lists ``user_sessions:*`` that lead to no session.
@@ -123,15 +124,18 @@ class Importer:
         note = old_ref(old_id)
         if note is None:
             raise UnreadableError("id")
-        left, fields = await asyncio.gather(self._read(_left(key)), self._read(_fields(key)))
         known = await self._store.read(note)
         if known.record is not None:
             report.already += 1
             return
+        left, fields = await asyncio.gather(self._read(_left(key)), self._read(_fields(key)))
         if not fields:
             report.expired += 1
             return
-        found = parse(fields)
+        try:
+            found = parse({name.decode(): value.decode() for name, value in fields.items()})
+        except UnicodeDecodeError:
+            raise UnreadableError("encoding") from None
         session_id = adopted_id(old_id, checked_user_id(found.user_id))
         content = self._contents.make(found.metadata, (), session_id, found.user_id)
         left = found.expires - known.now if left == -1 else left
@@ -219,9 +223,9 @@ def _left(key: str) -> Call[int]:
     return Call(("PTTL", key), lambda reply, _now: reply if isinstance(reply, int) else -2)
 
 
-def _fields(key: str) -> Call[dict[str, str]]:
-    def read(reply: Reply, _now: int) -> dict[str, str]:
-        words = [_text(word) for word in _list(reply)]
+def _fields(key: str) -> Call[dict[bytes, bytes]]:
+    def read(reply: Reply, _now: int) -> dict[bytes, bytes]:
+        words = [word for word in _list(reply) if isinstance(word, bytes)]
         return dict(zip(words[::2], words[1::2], strict=True))
 
     return Call(("HGETALL", key), read)

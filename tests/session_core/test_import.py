@@ -193,6 +193,7 @@ async def test_what_cannot_be_brought_over_is_counted_by_what_is_wrong(former: F
     former.log_in("alice", created_at="yesterday")
     former.log_in("alice", metadata="__import__('os').system('true')")
     former.log_in("alice", metadata=json.dumps({"blob": "x" * 20_000}))
+    former.log_in("alice", metadata=b'{"a": "\xff"}')
     former.log_in("x" * 300)
     former.log_in("alice", ttl=None, expires_at="2001-01-01T00:00:00+00:00")
     former.log_in("alice", age=timedelta(days=8))
@@ -201,8 +202,8 @@ async def test_what_cannot_be_brought_over_is_counted_by_what_is_wrong(former: F
     former.client.hset("session:{12}:ours", "user", "alice")
     former.client.delete("user_sessions:" + "x" * 300)
     report = await bring(former, redis)
-    assert report.unreadable == {"fields": 1, "id": 1, "times": 1, "metadata": 2, "user_id": 1}
-    assert (report.found, report.imported, report.expired, report.too_old) == (9, 1, 1, 1)
+    assert report.unreadable == {"fields": 1, "id": 1, "times": 1, "metadata": 2, "user_id": 1, "encoding": 1}
+    assert (report.found, report.imported, report.expired, report.too_old) == (10, 1, 1, 1)
     assert (report.dead_entries, report.unlisted) == (1, 1)
 
 
