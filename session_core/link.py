@@ -12,7 +12,7 @@ from itertools import count
 from typing import Final, TypeVar
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from session_core import protocol
 from session_core.breaker import Breaker

@@ -96,15 +96,15 @@ async def test_after_a_long_outage_calls_fail_at_once_and_work_again_when_the_st
 ) -> None:
     settings = redis_settings(mortal_redis, session_deadline_seconds=0.5, session_fail_fast_seconds=0.1)
     async with SessionManager(settings) as sessions:
-        session = await sessions.create_session("alice")
+        await sessions.create_session("alice")
         mortal_redis.docker("kill")
-        for _ in range(3):
-            with pytest.raises(StoreUnavailable, match=r"within 0\.5 s"):
-                await sessions.get_session(session.session_id)
-        outcomes = await asyncio.gather(*(timed(sessions) for _ in range(20)))
-        at_once = [seconds for seconds in outcomes if seconds < 0.1]
-        assert len(at_once) >= 19
-        assert sessions.effort.refused == len(at_once)
+        tries = 1
+        while not await refused_at_once(sessions):
+            tries += 1
+        assert 2 <= tries <= 5
+        outcomes = await asyncio.gather(*(refused_at_once(sessions) for _ in range(20)))
+        assert sum(outcomes) >= 19
+        assert sessions.effort.refused == sum(outcomes) + 1
 
         await asyncio.to_thread(mortal_redis.docker, "start")
         await asyncio.to_thread(servers.wait_for, mortal_redis)
@@ -135,12 +135,12 @@ async def test_a_store_that_refuses_writes_is_not_away(redis: Server) -> None:
         assert sessions.effort.refused == 0
 
 
-async def timed(sessions: SessionManager) -> float:
-    start = time.monotonic()
+async def refused_at_once(sessions: SessionManager) -> bool:
+    """Whether a call failed without being sent; else it has waited for its deadline."""
     with pytest.raises(StoreUnavailable) as refusal:
         await sessions.count_active_sessions()
-    seconds = time.monotonic() - start
-    if seconds < 0.1:  # nothing was sent
-        assert "SESSION_FAIL_FAST_SECONDS" in str(refusal.value)
-        assert not refusal.value.outcome_unknown
-    return seconds
+    if "SESSION_FAIL_FAST_SECONDS" not in str(refusal.value):
+        assert "within 0.5 s" in str(refusal.value)
+        return False
+    assert not refusal.value.outcome_unknown
+    return True
