@@ -98,6 +98,7 @@ redis.register_function('session_create_v1', function(keys, argv)
   also('sealed', sealed)
   also('wrap', wrap)
   also('evicted', table.concat(evicted, ' ', 1, math.min(#evicted, 100)))
+  redis.call('DEL', key) -- in the millisecond in which it ends, an older record of this id is dead and still there
   redis.call('HSET', key, unpack(fields))
   redis.call('PEXPIREAT', key, now + ttl)
   index(tag, user, digest, created, now + ttl)

@@ -6,6 +6,7 @@ throw-away Redis. Files that are not named keep their results in the report.
 
 import inspect
 import multiprocessing
+import os
 import platform
 import sys
 import time
@@ -29,10 +30,11 @@ ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests/session_core"
 STAGES = (
     [*(f"test_{name}.py" for name in ("change", "limit", "revocation", "views", "lifecycle")), "-k", "redis"],
-    ["test_concurrency.py"],
+    ["test_guards.py", "test_concurrency.py", "-k", "not ten_thousand"],
     ["test_model.py", "-k", "thousands"],
 )
 """The quick ones first: the first failure ends it."""
+os.environ["KIT_TEST_MODEL_EXAMPLES"] = "15"
 PATIENCE_SECONDS = 240
 FORK: Any = multiprocessing.get_context("fork")
 

@@ -11,7 +11,6 @@ from session_core.errors import StoreDenied
 from tests.session_core.conftest import APP_PASSWORD, redis_settings
 from tests.session_core.servers import Server
 
-FINGERPRINT = "6ef5a25e3586a133"
 """Of the library at its present revision: whoever changes a Lua file raises library.REVISION and renews this."""
 
 

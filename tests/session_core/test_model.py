@@ -4,6 +4,7 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from session_core import Settings, library
@@ -55,7 +56,7 @@ def test_the_comparison_finds_what_is_planted(redis: Server, bug: str) -> None:
     assert before in source
     with redis.admin() as admin:
         admin.function_load(source.replace(before, after), replace=True)
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, Flaky)):
         _run(redis, 45, (Phase.generate,))
 
 
@@ -63,4 +64,4 @@ def test_redis_and_the_model_agree_over_thousands_of_random_steps(redis: Server)
     Sessions.steps = 0
     _run(redis, EXAMPLES, (Phase.generate,))
     print(f"{Sessions.steps} steps")
-    assert Sessions.steps >= 2000
+    assert Sessions.steps >= 45 * EXAMPLES

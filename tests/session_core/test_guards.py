@@ -1,0 +1,103 @@
+"""What the functions do with states that no call of ours brings about: keys that the server evicted, a long backlog."""
+
+import pytest
+
+from session_core import protocol
+from session_core.ids import BUCKETS, bucket_of, new_session_id, ref_of
+from session_core.records import NewSession
+from tests.session_core.conftest import Make
+from tests.session_core.servers import Server
+
+pytestmark = pytest.mark.engine
+ALICE = bucket_of("alice")
+
+
+async def test_a_session_that_the_server_evicted_takes_up_no_place(on_redis: Make, redis: Server) -> None:
+    sessions = on_redis(session_max_concurrent=2)
+    gone, kept = [await sessions.create_session("alice") for _ in range(2)]
+    with redis.admin() as admin:
+        admin.delete(protocol.session_key(ref_of(gone.session_id)))
+    assert [one.handle for one in await sessions.get_user_sessions("alice")] == [kept.handle]
+    assert (await sessions.create_session("alice")).evicted == ()
+    assert await sessions.count_user_sessions("alice") == 2
+
+
+async def test_nothing_of_a_dead_record_that_is_still_there_gets_into_a_new_session(
+    on_redis: Make, redis: Server
+) -> None:
+    ref = ref_of(new_session_id("alice"))
+    dead = {"user": "alice", "expires": 1, "next": "successor", "evicted": "others", "sealed": "s", "wrap": "w"}
+    with redis.admin() as admin:
+        admin.hset(protocol.session_key(ref), mapping=dead)
+    new = NewSession(ref, "alice", 1000, 2000, b"{}", b"", b"", "v")
+    answer, _ = await on_redis()._store.create(new)
+    record = answer.record
+    assert record is not None
+    assert (record.successor, record.evicted, record.sealed, record.wrap) == ("", (), b"", b"")
+
+
+async def test_revoke_all_goes_on_after_a_session_that_the_server_evicted(on_redis: Make, redis: Server) -> None:
+    sessions = on_redis()
+    gone, kept = [await sessions.create_session("alice") for _ in range(2)]
+    with redis.admin() as admin:
+        admin.delete(protocol.session_key(ref_of(gone.session_id)))
+    assert (await sessions.revoke_user_sessions("alice")).handles == (kept.handle,)
+    assert await sessions.count_user_sessions("alice") == 0
+    assert await sessions.list_active_users() == []
+
+
+@pytest.mark.parametrize("policy", ["oldest", "idle"])
+async def test_the_limit_holds_although_the_server_evicted_the_order_of_logins(
+    on_redis: Make, redis: Server, policy: str
+) -> None:
+    sessions = on_redis(session_max_concurrent=2, session_limit_policy=policy)
+    made = [await sessions.create_session("alice", ttl_seconds=100 + n) for n in range(2)]
+    with redis.admin() as admin:
+        admin.delete(protocol.user_key("alice"))
+    assert (await sessions.create_session("alice")).evicted == (made[0].handle,)
+    assert await sessions.count_user_sessions("alice") == 2
+
+
+async def test_of_equally_idle_sessions_the_older_one_goes(on_redis: Make, redis: Server) -> None:
+    sessions = on_redis(session_max_concurrent=9, session_limit_policy="idle")
+    made = [await sessions.create_session("alice") for _ in range(9)]
+    with redis.admin() as admin:
+        for session in made:
+            admin.hset(protocol.session_key(ref_of(session.session_id)), "seen", 1)
+    for session in made:
+        assert (await sessions.create_session("alice")).evicted == (session.handle,)
+
+
+async def test_a_login_clears_any_number_of_the_users_expired_sessions(on_redis: Make, redis: Server) -> None:
+    sessions = on_redis()
+    with redis.admin() as admin:
+        for key in (protocol.expiry_key("alice"), protocol.user_key("alice")):
+            admin.zadd(key, {f"old-{n}": 1000 + n for n in range(2500)})
+        await sessions.create_session("alice")
+        assert admin.zcard(protocol.expiry_key("alice")) == 1
+        assert admin.zcard(protocol.user_key("alice")) == 1
+
+
+async def test_each_login_clears_some_of_what_expired_in_its_bucket(on_redis: Make, redis: Server) -> None:
+    sessions = on_redis()
+    indexes = (f"session_index:{{{ALICE}}}", f"session_index:{{{ALICE}}}:users")
+    with redis.admin() as admin:
+        for key in indexes:
+            admin.zadd(key, {f"old-{n}": 1000 + n for n in range(40)})
+        await sessions.create_session("alice")
+        assert [admin.zcard(key) for key in indexes] == [40 - 32 + 1] * 2
+        await sessions.create_session("alice")
+        assert [admin.zcard(key) for key in indexes] == [2, 1]
+
+
+async def test_a_page_of_users_is_about_as_long_as_was_asked_for(on_redis: Make) -> None:
+    sessions = on_redis()
+    for number in range(40):
+        await sessions.create_session(f"user-{number}")
+    per_bucket = [sum(bucket_of(f"user-{n}") == bucket for n in range(40)) for bucket in range(BUCKETS)]
+    first, second = [bucket for bucket, users in enumerate(per_bucket) if users][:2]
+    looked_at, users = await sessions._store.users(0, per_bucket[first])
+    assert (looked_at, len(users)) == (first + 1, per_bucket[first])
+    looked_at, users = await sessions._store.users(0, per_bucket[first] + 1)
+    assert looked_at == second + 1
+    assert await sessions._store.users(0, 0) == (1, [f"user-{n}" for n in range(40) if bucket_of(f"user-{n}") == 0])
