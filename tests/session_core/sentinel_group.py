@@ -78,7 +78,7 @@ class Group:
                 with self.admin(name) as sentinel:
                     found: Any = sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
                     return str(found[0].decode())
-            except redis.ConnectionError:
+            except (redis.ConnectionError, redis.TimeoutError):
                 continue
         raise AssertionError
 

@@ -173,9 +173,10 @@ def group(bridge: Any, tmp_path: Path) -> Any:
 
 async def test_a_failover_does_not_undo_a_revocation(group: Group) -> None:
     await load_functions(group.settings())
-    async with SessionManager(group.settings()) as sessions, SessionManager(group.settings()) as witness:
+    settings = group.settings(session_wait_timeout_ms=500, session_deadline_seconds=60)
+    async with SessionManager(settings) as sessions, SessionManager(settings) as witness:
         plain, graced, all_of_bob = [await sessions.create_session(user) for user in ("alice", "alice", "bob")]
-        renamed = await sessions.rotate_session(graced.session_id, grace_seconds=2)
+        renamed = await sessions.rotate_session(graced.session_id, grace_seconds=4)
         assert renamed is not None
         assert renamed.durable
         old, new = "redis-1", "redis-2"
@@ -183,25 +184,25 @@ async def test_a_failover_does_not_undo_a_revocation(group: Group) -> None:
         with group.admin(old) as admin:
             admin.execute_command("CLIENT", "KILL", "TYPE", "replica")  # what comes now never leaves this node
         for outcome in (
-            await sessions.revoke_session(plain.session_id, "stolen"),
             await sessions.revoke_session(graced.session_id, "stolen"),
+            await sessions.revoke_session(plain.session_id, "stolen"),
             await sessions.revoke_user_sessions("bob", "left"),
         ):
+            assert outcome
             assert not outcome.durable
         group.docker(old, "kill")
-        group.docker(new, "unpause")
-        await until(lambda: group.primary() == new, 30)
+        group.docker(new, "unpause")  # the failover outlasts the grace: only the new name leads to that session then
 
         async def ended() -> bool:
             names = (plain.session_id, renamed.session_id, all_of_bob.session_id)
             found = [await witness.get_session(name) for name in names]
             return not any(one.is_active for one in found if one)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await ended():  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         # It is there, and not yet confirmed: the one replica is the old primary.
         assert sessions.unconfirmed_revocations > 0
         group.docker(old, "start")
-        await until(lambda: sessions.unconfirmed_revocations == 0, 40)
+        await until(lambda: sessions.unconfirmed_revocations == 0, 60)
         assert sessions.counts.forgotten == 0
