@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from session_core import library
 from tests.mutation.survivors import REASONS
 
 LEAST = 0.9
@@ -27,9 +28,9 @@ def write(directory: Path, environment: Mapping[str, Any], file: str, results: S
         for one in survivors
     ]
     counts = []
-    for name in sorted({one["file"] for one in merged}):
+    for name in library.FILES:
         mine = [one for one in merged if one["file"] == name]
-        counts.append(f"| {name}.lua | {len(mine)} | {sum(bool(one['killed_by']) for one in mine)} |")
+        counts.append(f"| {name}.lua | {len(mine) or 'not run'} | {sum(bool(one['killed_by']) for one in mine)} |")
     (directory / "mutation.md").write_text(
         f"""# Mutants of the Lua
 
