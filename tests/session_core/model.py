@@ -76,7 +76,7 @@ class Sessions(RuleBasedStateMachine):
         new = self._logins[-min(pick, len(self._logins))]
         self._both(lambda store: _first(store.create(new)))
 
-    @rule(pick=PICK, threshold=st.sampled_from([ALWAYS, 20, 10 * LONG_MS]))
+    @rule(pick=PICK, threshold=st.sampled_from([ALWAYS, 20, LONG_MS, 10 * LONG_MS]))
     def refresh(self, pick: int, threshold: int) -> None:
         ref = self._pick(pick)
         self._both(lambda store: store.refresh(ref, threshold))

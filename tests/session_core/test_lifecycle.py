@@ -112,6 +112,7 @@ async def test_nothing_extends_a_session_beyond_its_absolute_lifetime(make: Make
         found = await attempt(session.session_id)
         assert found is not None
         assert found.expires_at == session.max_expires_at
+        assert found.last_seen_at == session.last_seen_at
     await asyncio.sleep(1.8)
     assert await sessions.get_session(session.session_id) is None
 
