@@ -67,8 +67,11 @@ def _try(source: str, server: Server, answer: Connection) -> None:
     for names in STAGES:
         files = [str(TESTS / name) if name.endswith(".py") else name for name in names]
         status = pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", *files], [killer])
+        if status == pytest.ExitCode.TESTS_FAILED:
+            answer.send(killer.test)
+            return
         if status != pytest.ExitCode.OK:
-            answer.send(killer.test or f"pytest ended with status {int(status)}")
+            answer.send(ValueError(f"pytest ended with status {int(status)}: that judges nothing"))
             return
     answer.send("")
 
@@ -81,6 +84,8 @@ def killer_of(source: str, server: Server) -> str:
     found = mine.recv() if mine.poll(PATIENCE_SECONDS) else f"no end within {PATIENCE_SECONDS} s"
     child.kill()
     child.join()
+    if isinstance(found, ValueError):
+        raise found
     return str(found)
 
 
