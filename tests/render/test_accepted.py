@@ -61,7 +61,7 @@ def _container(request: pytest.FixtureRequest, project: tuple[str, Path]) -> Ite
     try:
         yield container
     finally:
-        docker("rm", "--force", container)
+        docker("rm", "--force", "--volumes", container)
 
 
 def start(container: str, node: Node, kind: str, program: str) -> subprocess.CompletedProcess[str]:

@@ -140,7 +140,7 @@ def sweep() -> None:
     for container in client.containers.list(all=True, filters=ours):
         if _abandoned(container.labels):
             with suppress(docker.errors.APIError):
-                container.remove(force=True)
+                container.remove(force=True, v=True)
     for network in client.networks.list(filters=ours):
         if _abandoned(network.attrs["Labels"]):
             with suppress(docker.errors.APIError):

@@ -138,7 +138,8 @@ class Stack:
             timeout=120,
         )
         label = f"label=com.docker.compose.project={self.project}"
-        for kind, remove in (("ps --all", "rm --force"), ("volume ls", "volume rm"), ("network ls", "network rm")):
+        removals = (("ps --all", "rm --force --volumes"), ("volume ls", "volume rm"), ("network ls", "network rm"))
+        for kind, remove in removals:
             if ids := docker(*kind.split(), "--quiet", "--filter", label).split():
                 docker(*remove.split(), *ids, check=False)
         shutil.rmtree(self.directory, ignore_errors=True)

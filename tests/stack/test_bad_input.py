@@ -80,7 +80,7 @@ def test_the_deployment_of_another_checkout_is_not_taken_over(stack: Stack) -> N
     try:
         shown = stack.pulumi("preview", check=False)
     finally:
-        docker("rm", container)
+        docker("rm", "--volumes", container)
 
     assert "already runs from /another/checkout/.state/x" in shown
     assert "make down" in shown
