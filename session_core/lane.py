@@ -78,7 +78,7 @@ class Lane(asyncio.Protocol):
                 await self._places.acquire()
         else:
             await self._places.acquire()  # at once
-        if self._writer.is_closing():
+        if not self.open or self._writer.is_closing():  # meanwhile it was found to lead to the wrong server, or nowhere
             self._places.release()
             message = "the connection was closed"
             raise RedisConnectionError(message)

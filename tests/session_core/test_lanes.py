@@ -13,6 +13,7 @@ from session_core import Session, SessionManager, lane
 from session_core.errors import StoreError, StoreFull
 from session_core.ids import ref_of
 from session_core.protocol import session_key
+from session_core.redis_store import RedisStore
 from tests.session_core.conftest import Make, redis_settings
 from tests.session_core.servers import Server
 from tests.session_core.wire import Wire, wire_to
@@ -148,6 +149,23 @@ async def test_no_more_calls_are_on_their_way_than_there_are_places(
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes[:5]] == [asyncio.CancelledError] * 5
     assert outcomes[5:] == [None] * 95
+
+
+async def test_who_has_waited_for_a_place_is_not_sent_where_nobody_else_is_any_more(
+    sessions: SessionManager, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await _log_in(sessions, 2)
+    await sessions.aclose()
+    monkeypatch.setattr(lane, "PLACES", 1)
+    await _check(sessions, made[0], 0)
+    wire.replies.clear()
+    calls = [asyncio.create_task(_check(sessions, session, n)) for n, session in enumerate(made)]
+    await asyncio.sleep(0.1)
+    assert isinstance(sessions._store, RedisStore)
+    await sessions._store.link._pool.renew()  # as when the Sentinels name another primary
+    wire.replies.set()
+    await asyncio.gather(*calls)
+    assert sessions.effort.repeats == 1
 
 
 async def test_a_primary_that_holds_writes_up_goes_on_answering_reads(redis: Server, on_redis: Make) -> None:

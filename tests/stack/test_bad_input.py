@@ -96,7 +96,7 @@ def test_docker_that_does_not_run_is_said(refused: Callable[..., str]) -> None:
 def test_a_change_that_fails_half_way_goes_back_to_what_ran(running: Access) -> None:
     with Writer(running.settings) as writer:
         writer.wait_for(50)
-        with running.stack.setting("serviceImage", "redis:8"):
+        with running.stack.setting("serviceImage", "nginx:stable"):
             shown = running.stack.pulumi("up", "--yes", "--skip-preview", check=False)
         writer.wait_for(50)
 
@@ -110,7 +110,7 @@ def test_a_change_that_fails_half_way_goes_back_to_what_ran(running: Access) -> 
 
 def test_a_first_up_that_fails_leaves_nothing_and_the_next_one_works(stack: Stack) -> None:
     own = f"label=com.docker.compose.project={stack.project}"
-    with stack.setting("serviceImage", "redis:8"):
+    with stack.setting("serviceImage", "nginx:stable"):
         shown = stack.pulumi("up", "--yes", "--skip-preview", check=False)
 
     assert not shown.startswith("exit 0")

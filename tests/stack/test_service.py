@@ -1,6 +1,7 @@
 """The session service of a running deployment, from the outside: what `make up` shows and a client relies on."""
 
 import json
+import re
 import ssl
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def test_the_first_session_of_make_up_is_created_and_read_back(running: Access) 
         check=True,
     )
 
-    assert "A session of alice was created (durable: true)" in done.stdout
+    assert re.search(r"A session of first-session-\w+ was created \(durable: true\)", done.stdout)
     assert running.outputs.url in done.stdout
     assert admin(running)["Authorization"].split()[1] not in done.stdout
 

@@ -1,5 +1,6 @@
 """A planned stop of everything leaves the same data on every node, so that whichever is elected next has it all."""
 
+import os
 import re
 
 import pytest
@@ -12,6 +13,9 @@ from infra.targets.compose.wanted import Parts
 from tests.stack.kit import Access, docker
 from tests.stack.writer import Writer, lost
 
+STOPS = int(os.environ.get("KIT_TEST_STOPS", "1"))
+"""One in the default run; twenty and more by hand."""
+
 pytestmark = [pytest.mark.stack, pytest.mark.engine]
 
 
@@ -22,7 +26,7 @@ def position(access: Access, node: str) -> str:
     return " ".join(re.findall(r"repl-(?:id|offset) = '(\w+)'", docker("run", *words, "redis:8", "/data/dump.rdb")))
 
 
-@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize("attempt", range(STOPS))
 def test_no_node_lacks_a_write_after_a_planned_stop_under_a_writer(running: Access, attempt: int) -> None:
     running.wait_settled()
     parts = Parts(
