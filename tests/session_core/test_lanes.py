@@ -155,16 +155,20 @@ async def test_who_has_waited_for_a_place_is_not_sent_where_nobody_else_is_any_m
     sessions: SessionManager, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await _log_in(sessions, 2)
+    await asyncio.gather(*(sessions.create_session("big", {"text": "x" * 8000}) for _ in range(100)))
     await sessions.aclose()
-    monkeypatch.setattr(lane, "PLACES", 1)
+    monkeypatch.setattr(lane, "PLACES", 2)
     await _check(sessions, made[0], 0)
     wire.replies.clear()
-    calls = [asyncio.create_task(_check(sessions, session, n)) for n, session in enumerate(made)]
+    first = asyncio.create_task(_check(sessions, made[0], 0))
+    await asyncio.sleep(0)
+    long = asyncio.create_task(sessions.get_user_sessions("big"))  # takes many reads to arrive
+    waiting = asyncio.create_task(_check(sessions, made[1], 1))
     await asyncio.sleep(0.1)
     assert isinstance(sessions._store, RedisStore)
     await sessions._store.link._pool.renew()  # as when the Sentinels name another primary
     wire.replies.set()
-    await asyncio.gather(*calls)
+    await asyncio.gather(first, long, waiting)
     assert sessions.effort.repeats == 1
 
 
