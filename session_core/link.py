@@ -95,27 +95,32 @@ class Link:
         raise AssertionError  # pragma: no cover - count() does not end
 
     async def _attempt(self, call: Call[T], kind: Kind, deadline: float) -> tuple[Reply, Reply]:
+        outcome, closing = await self._exchange(call, kind, deadline)
+        self._breaker.answered()
+        if isinstance(outcome, RedisError):
+            raise await self._doubtful(outcome, deadline)
+        if isinstance(closing, RedisError):
+            raise await self._doubtful(closing, deadline)
+        return outcome, closing
+
+    async def _exchange(self, call: Call[T], kind: Kind, deadline: float) -> tuple[Outcome, Outcome]:
         if call.blocks:
             async with asyncio.timeout_at(deadline), self._pool.connection() as connection:
                 [outcome] = await exchange(connection, [call.words])
-            return await self._good(outcome, deadline), None
+            return outcome, None
         lane = self._pool.lane(kind)
         if lane is None:
             async with asyncio.timeout_at(deadline):
                 lane = await self._pool.open_lane(kind)
         try:
-            outcome, closing = await lane.ask(call.words, deadline, closes=call.clock or kind == "durable")
+            return await lane.ask(call.words, deadline, closes=call.clock or kind == "durable")
         except RedisConnectionError:
             await self._pool.lost(lane)
             raise
-        return await self._good(outcome, deadline), await self._good(closing, deadline)
 
-    async def _good(self, outcome: Outcome, deadline: float) -> Reply:
-        self._breaker.answered()
-        if not isinstance(outcome, RedisError):
-            return outcome
-        if sort(outcome) is None:
+    async def _doubtful(self, refusal: RedisError, deadline: float) -> RedisError:
+        if sort(refusal) is None:
             # A primary that was cut off refuses writes (NOREPLICAS) or has become a replica (READONLY).
             async with asyncio.timeout_at(deadline):
                 await self._pool.doubt()
-        raise outcome
+        return refusal

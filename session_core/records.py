@@ -58,20 +58,12 @@ class NewSession:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportedSession:
+class ImportedSession(NewSession):
     """Arguments of an import: created and last seen by the former system's clock, and how long the session lives on."""
 
-    ref: Ref
-    user: str
     created: int
     seen: int
     left_ms: int
-    ttl_ms: int
-    lifetime_ms: int
-    meta: bytes
-    sealed: bytes
-    wrap: bytes
-    version: str
 
 
 class StreamEntry(NamedTuple):

@@ -32,13 +32,13 @@ class RedisStore:
         """Read the settings; nothing is sent."""
         self.link = link_of(settings)
         self.effort = self.link.effort
-        self._limit = Limit(settings.session_max_concurrent, settings.session_limit_policy)
-        self._burial = Burial(settings.session_tombstone_seconds * 1000, -(-settings.session_events_kept // BUCKETS))
+        self.limit = Limit(settings.session_max_concurrent, settings.session_limit_policy)
+        self.burial = Burial(settings.session_tombstone_seconds * 1000, -(-settings.session_events_kept // BUCKETS))
         self._checked = False
 
     async def create(self, new: NewSession) -> tuple[Answer, bool]:
         """See `Store`."""
-        return await self._durably(protocol.create(new, self._limit, self._burial))
+        return await self._durably(protocol.create(new, self.limit, self.burial))
 
     async def read(self, ref: Ref) -> Answer:
         """See `Store`."""
@@ -50,15 +50,15 @@ class RedisStore:
 
     async def revoke(self, ref: Ref, note: Note) -> tuple[Answer, bool]:
         """See `Store`."""
-        return await self._durably(protocol.revoke(ref, note, self._burial))
+        return await self._durably(protocol.revoke(ref, note, self.burial))
 
     async def revoke_user(self, what: UserRevocation) -> tuple[tuple[str, ...], bool]:
         """See `Store`."""
-        return await self._durably(protocol.revoke_user(what, self._burial))
+        return await self._durably(protocol.revoke_user(what, self.burial))
 
     async def rotate(self, what: Rotation) -> tuple[Answer, bool]:
         """See `Store`."""
-        return await self._durably(protocol.rotate(what, self._burial))
+        return await self._durably(protocol.rotate(what, self.burial))
 
     async def update(self, what: Update) -> tuple[Answer, bool]:
         """See `Store`."""

@@ -14,12 +14,12 @@ from typing import Any, Final, TypeAlias, TypeVar
 from session_core import protocol
 from session_core.content import Contents
 from session_core.errors import InvalidInput, StoreError
-from session_core.ids import BUCKETS, adopted_id, old_ref, ref_of
+from session_core.ids import adopted_id, old_ref, ref_of
 from session_core.link import Link
 from session_core.metadata import checked_user_id
 from session_core.migration.old import LIST_PREFIX, OURS, PREFIX, UnreadableError, parse
 from session_core.protocol import Call, Reply
-from session_core.records import Burial, ImportedSession, Limit
+from session_core.records import ImportedSession
 from session_core.redis_store import RedisStore
 from session_core.settings import Settings
 
@@ -82,8 +82,6 @@ class Importer:
         self._settings = settings
         self._store = RedisStore(settings)
         self._contents = Contents(settings)
-        self._limit = Limit(settings.session_max_concurrent, settings.session_limit_policy)
-        self._burial = Burial(settings.session_tombstone_seconds * 1000, -(-settings.session_events_kept // BUCKETS))
         self.report = Report(dry_run)
 
     async def run(self) -> Report:
@@ -160,15 +158,16 @@ class Importer:
             wrap=content.wrap,
             version=secrets.token_urlsafe(6),
         )
-        link = self._store.link
-        (code, evicted), stored = await link.ask_durably(protocol.import_session(new, self._limit, self._burial))
+        store = self._store
+        call = protocol.import_session(new, store.limit, store.burial)
+        (code, evicted), stored = await store.link.ask_durably(call)
         if code == "missing":
             report.too_old += 1
             return
         report.evicted += evicted
         # Last: until it is there, the old id opens nothing, and a repeat of the import tries again.
         until = found.created + lifetime
-        _, noted = await link.ask_durably(protocol.note_old_id(note, found.user_id, found.created, until))
+        _, noted = await store.link.ask_durably(protocol.note_old_id(note, found.user_id, found.created, until))
         report.imported += 1
         report.unconfirmed += not (stored and noted) and self._settings.wait_replicas > 0
 

@@ -92,7 +92,7 @@ class Sessions(RuleBasedStateMachine):
         spared = self._pick(spare) if spare % 2 else Ref(0, "")
         digest = spared.digest if spared.bucket == bucket_of(user) else ""
         what = UserRevocation(user, cutoff, digest, note)
-        words = protocol.revoke_user(what, self._real._burial).words
+        words = protocol.revoke_user(what, self._real.burial).words
         reply: Any = self._run(self._real.link.ask(Call(words, lambda reply, _now: reply, writes=True)))
         self._model.at, gone = reply[1], tuple(digest.decode() for digest in reply[2])
         assert (gone, False) == self._run(self._model.revoke_user(what))

@@ -99,15 +99,9 @@ async def test_a_repeat_after_a_lost_reply_does_not_claim_durability_that_is_not
             session = await sessions.create_session("alice")
             assert session.durable
 
-            def lose(request: bytes) -> bool:
-                if lost not in request:
-                    return False
-                wire.lose = lambda _request: False
-                return True
-
             replica.docker("pause")
             try:
-                wire.lose = lose
+                wire.lose_once(lost)
                 if lost == b"session_create_v1":
                     durable = (await sessions.create_session("alice")).durable
                 elif lost == b"session_revoke_v1":

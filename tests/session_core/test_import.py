@@ -262,7 +262,7 @@ async def test_imports_are_confirmed_by_replicas_also_when_they_are_repeated(pai
         former = Former(client, f"redis://127.0.0.1:{primary.port}/1")
         cookie = former.log_in("alice")
         assert (await bring(former, primary, session_wait_replicas=1)).unconfirmed == 0
-        again = ImportedSession(ref_of(adopted_id(cookie, "alice")), "alice", 1, 1, 1, 1, 1, b"{}", b"", b"", "v")
+        again = ImportedSession(ref_of(adopted_id(cookie, "alice")), "alice", 1, 1, b"{}", b"", b"", "v", 1, 1, 1)
         link = Link(redis_settings(primary, session_wait_replicas=1))
         replica.docker("pause")
         try:

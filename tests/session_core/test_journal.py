@@ -43,13 +43,7 @@ async def test_a_lost_reply_and_paused_replicas_are_not_durable_until_the_replic
             session = await sessions.create_session("alice")
             assert session.durable
 
-            def lose(request: bytes) -> bool:
-                if b"session_revoke_v1" not in request:
-                    return False
-                wire.lose = lambda _request: False
-                return True
-
-            wire.lose = lose
+            wire.lose_once(b"session_revoke_v1")
             replica.docker("pause")
             try:
                 assert (await sessions.revoke_session(session.session_id, "stolen")).durable is False

@@ -81,7 +81,7 @@ async def test_a_create_whose_reply_was_lost_is_one_session_and_tells_of_its_evi
     first = await sessions.create_session("alice")
     for _ in range(2):
         await sessions.create_session("alice")
-    _lose_once(wire, b"session_create_v1")
+    wire.lose_once(b"session_create_v1")
     session = await sessions.create_session("alice")
     assert session.evicted == (first.handle,)
     assert await sessions.count_user_sessions("alice") == 3
@@ -90,7 +90,7 @@ async def test_a_create_whose_reply_was_lost_is_one_session_and_tells_of_its_evi
 
 async def test_a_revocation_whose_reply_was_lost_keeps_its_reason(sessions: SessionManager, wire: Wire) -> None:
     session = await sessions.create_session("alice")
-    _lose_once(wire, b"session_revoke_v1")
+    wire.lose_once(b"session_revoke_v1")
     outcome = await sessions.revoke_session(session.session_id, "stolen")
     assert outcome.revocation is not None
     assert outcome.revocation.reason == "stolen"
@@ -98,7 +98,7 @@ async def test_a_revocation_whose_reply_was_lost_keeps_its_reason(sessions: Sess
 
 async def test_a_rotation_whose_reply_was_lost_still_returns_the_new_id(sessions: SessionManager, wire: Wire) -> None:
     session = await sessions.create_session("alice", {"access_token": "t"})
-    _lose_once(wire, b"session_rotate_v1")
+    wire.lose_once(b"session_rotate_v1")
     rotated = await sessions.rotate_session(session.session_id)
     assert rotated is not None
     found = await sessions.get_session(rotated.session_id)
@@ -108,7 +108,7 @@ async def test_a_rotation_whose_reply_was_lost_still_returns_the_new_id(sessions
 
 async def test_an_update_whose_reply_was_lost_is_made_once(sessions: SessionManager, wire: Wire) -> None:
     session = await sessions.create_session("alice", {"n": 1})
-    _lose_once(wire, b"session_update_v1")
+    wire.lose_once(b"session_update_v1")
     updated = await sessions.update_metadata(session.session_id, {"n": 2})
     assert updated is not None
     assert updated.metadata == {"n": 2}
@@ -144,16 +144,6 @@ async def test_a_write_that_never_gets_a_reply_says_that_it_may_have_happened(
     with pytest.raises(StoreUnavailable) as read:
         await sessions.get_session(session.session_id)
     assert not read.value.outcome_unknown
-
-
-def _lose_once(wire: Wire, name: bytes) -> None:
-    def lose(request: bytes) -> bool:
-        if name not in request:
-            return False
-        wire.lose = lambda _request: False
-        return True
-
-    wire.lose = lose
 
 
 def _create_now(server: Server) -> Session:

@@ -23,6 +23,17 @@ class Wire:
     cut: int | None = None
     replies: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def lose_once(self, marker: bytes) -> None:
+        """The next request with these bytes in it gets no reply."""
+
+        def lose(request: bytes) -> bool:
+            if marker not in request:
+                return False
+            self.lose = lambda _request: False
+            return True
+
+        self.lose = lose
+
 
 @asynccontextmanager
 async def wire_to(port: int) -> AsyncIterator[Wire]:
