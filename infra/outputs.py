@@ -18,6 +18,7 @@ HIDDEN = "[secret]"
 
 Address = Annotated[str, Field(pattern=r"^[^\s:/,]+:\d{1,5}$")]
 """`host:port`, as Redis and Sentinel announce it."""
+SessionVariable = Annotated[str, Field(pattern=r"^SESSION_[A-Z_]+$")]
 HttpsUrl = Annotated[str, Field(pattern=r"^https://[^\s/]+$")]
 
 Feature = Literal[
@@ -98,6 +99,9 @@ class StackOutputs(_Frozen):
     features: tuple[Feature, ...]
     durability_requested: Durability
     durability_delivered: Durability
+
+    session_settings: Mapping[SessionVariable, str] = {}
+    """What the session service runs with, for applications that share its sessions; empty: the library's defaults."""
 
     users: Users
     sessions_password: SecretStr

@@ -52,7 +52,7 @@ def environment(outputs: StackOutputs, ca_file: Path) -> Mapping[str, str]:
         "REDIS_ADDRESS_MAP": outputs.address_map,
         "SESSION_WAIT_REPLICAS": str(outputs.durability_delivered.wait_replicas),
     }
-    return {name: value for name, value in values.items() if value}
+    return {name: value for name, value in ({**outputs.session_settings} | values).items() if value}
 
 
 def _url(outputs: StackOutputs, scheme: str) -> str:

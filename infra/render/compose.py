@@ -4,6 +4,7 @@ from typing import Any
 
 import yaml
 
+from infra.render.session_settings import session_settings
 from infra.render.topology import EXPORTER_PORT, KIT, SECRETS, Node, Topology, topology
 from infra.spec import DeploymentSpec
 
@@ -131,7 +132,6 @@ def _connection(spec: DeploymentSpec) -> dict[str, str]:
 
 
 def _session(spec: DeploymentSpec, name: str) -> dict[str, Any]:
-    settings = {f"SESSION_{field.upper()}": _text(value) for field, value in spec.session.model_dump().items()}
     return _container(
         name,
         spec.service.image,
@@ -141,17 +141,13 @@ def _session(spec: DeploymentSpec, name: str) -> dict[str, Any]:
         stop_grace_period="30s",
         environment={"AUTH_MODE": "session", "SESSION_BACKEND": "redis", "REDIS_USERNAME": "sessions"}
         | _connection(spec)
-        | settings
+        | session_settings(spec)
         | {"SESSION_TLS_CERT_FILE": f"{KIT}/tls/node.crt", "SESSION_TLS_KEY_FILE": f"{KIT}/tls/node.key"},
         volumes=[_bind(f"{name}/secrets", SECRETS), _bind(f"{name}/tls", f"{KIT}/tls")],
         tmpfs=["/tmp:mode=1777,size=16m"],
         depends_on={"functions": {"condition": "service_completed_successfully"}},
         healthcheck=_healthcheck("python3", "-m", "session_core.service", "health"),
     )
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _gateway(spec: DeploymentSpec) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def test_no_secret_shows_when_outputs_are_printed() -> None:
         ({"redis_nodes": ["redis-1"]}, "redis_nodes.0"),
         ({"redis_nodes": []}, "redis_nodes"),
         ({"features": ["sentinel", "telepathy"]}, "features.1"),
+        ({"session_settings": {"PATH": "/bin"}}, "session_settings"),
         ({"durability_delivered": {**DURABILITY, "append_only": "maybe"}}, "durability_delivered.append_only"),
         ({"sessions_password": None}, "sessions_password"),
         ({"sesions_password": "x"}, "sesions_password"),

@@ -11,6 +11,8 @@ import pytest
 
 from infra.outputs import parse
 from infra.outputs_env import environment, main
+from infra.render.session_settings import session_settings
+from infra.spec import DeploymentSpec
 from session_core.settings import Settings
 from tests.infra.test_outputs import DURABILITY, outputs
 
@@ -59,6 +61,16 @@ def test_a_shell_gets_exactly_what_the_outputs_say(
     assert found.redis_sentinel_password.get_secret_value() == "other"
     assert found.redis_address_map == "*=127.0.0.1"
     assert found.wait_replicas == 2
+
+
+def test_an_application_beside_the_service_has_the_same_limit_and_lifetimes(tmp_path: Path) -> None:
+    spec = DeploymentSpec.model_validate({"session": {"max_concurrent": 2, "ttl_seconds": 60, "limit_policy": "idle"}})
+    shared = WHOLE | {"session_settings": session_settings(spec)}
+
+    found = settings(dict(environment(parse(shared, "a file"), tmp_path / "ca.pem")))
+
+    assert (found.session_max_concurrent, found.session_ttl_seconds, found.session_limit_policy) == (2, 60, "idle")
+    assert found.wait_replicas == 2, "what the deployment can confirm decides"
 
 
 def test_the_same_text_is_an_env_file(

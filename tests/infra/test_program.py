@@ -220,6 +220,7 @@ def test_the_stack_exports_what_its_readers_expect(outputs: dict[str, Any]) -> N
 
     assert found.target == "compose"
     assert found.redis_nodes == ("redis-1:6379", "redis-2:6380", "redis-3:6381")
+    assert found.session_settings["SESSION_MAX_CONCURRENT"] == "5"
     assert {name for name in StackOutputs.model_fields if name.endswith(("_password", "_token"))} <= outputs.keys()
 
 

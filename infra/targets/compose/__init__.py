@@ -9,7 +9,9 @@ from pulumi.dynamic import Resource
 from infra.components.certificates import Certificates
 from infra.components.credentials import Credentials
 from infra.outputs import SCHEMA_VERSION
+from infra.render.compose import project_name
 from infra.render.project import ADMIN_TOKEN, USERS, plain_files, secret_files
+from infra.render.session_settings import session_settings
 from infra.render.topology import topology
 from infra.spec import DeploymentSpec, published_ports
 from infra.targets.compose.provider import ComposeProvider
@@ -100,7 +102,7 @@ def _outputs(name: str, spec: DeploymentSpec, certificates: Certificates, creden
     return {
         "schema_version": SCHEMA_VERSION,
         "target": "compose",
-        "location": {"compose_project": f"redis-session-kit-{name}"},
+        "location": {"compose_project": project_name(name)},
         "url": f"https://localhost:{spec.target.https_port}",
         "ca_pem": certificates.ca_pem,
         "redis_nodes": [str(node) for node in parts.redis],
@@ -110,6 +112,7 @@ def _outputs(name: str, spec: DeploymentSpec, certificates: Certificates, creden
         "features": list(FEATURES),
         "durability_requested": durability,
         "durability_delivered": durability,
+        "session_settings": session_settings(spec),
         "users": {
             "sessions": "sessions",
             "sentinel": "sessions",
