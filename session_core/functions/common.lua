@@ -20,8 +20,9 @@ local FIELDS = {
 local AT = {}
 for position = 1, #FIELDS do AT[FIELDS[position]] = position end -- ipairs() does not exist while a library loads
 
--- How many stale entries of the bucket's index one create removes: more than the one it adds, so it always catches up.
-local SWEEP = 32
+-- One login in eight, chosen by its digest, removes up to so many stale entries from each index of its bucket: on average
+-- eight for the one that a login adds, so the sweep always catches up. Counts and lists never depend on it.
+local SWEEP = 64
 -- unpack() of longer lists than Lua's stack allows would fail; ZREM gets its members in portions.
 local PORTION = 1000
 
@@ -76,17 +77,21 @@ local function load_current(key, now)
   return key, record
 end
 
--- Makes the user's sets live as long as his longest session, and the listing of users agree.
+-- Makes the user's sets live until then, and the listing of users agree.
+local function settle_until(tag, user, last)
+  redis.call('PEXPIREAT', by_expiry(tag, user), last)
+  redis.call('PEXPIREAT', by_creation(tag, user), last)
+  redis.call('ZADD', 'session_index:' .. tag .. ':users', last, user)
+end
+
+-- The same until his longest session ends.
 local function settle(tag, user)
-  local users = 'session_index:' .. tag .. ':users'
-  local last = redis.call('ZRANGE', by_expiry(tag, user), 0, 0, 'REV', 'WITHSCORES')
-  if last[2] then
-    redis.call('PEXPIREAT', by_expiry(tag, user), last[2])
-    redis.call('PEXPIREAT', by_creation(tag, user), last[2])
-    redis.call('ZADD', users, last[2], user)
+  local last = redis.call('ZRANGE', by_expiry(tag, user), 0, 0, 'REV', 'WITHSCORES')[2]
+  if last then
+    settle_until(tag, user, last)
   else
     redis.call('DEL', by_creation(tag, user))
-    redis.call('ZREM', users, user)
+    redis.call('ZREM', 'session_index:' .. tag .. ':users', user)
   end
 end
 

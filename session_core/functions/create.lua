@@ -1,14 +1,22 @@
 -- Login: forget the dead, make room under the limit, store, index, announce; all or nothing.
 
--- Removes the user's expired handles, and some of the bucket's.
-local function sweep(tag, user, now)
-  repeat
-    local dead = redis.call('ZRANGE', by_expiry(tag, user), '-inf', now, 'BYSCORE', 'LIMIT', 0, PORTION)
-    if #dead > 0 then
-      redis.call('ZREM', by_expiry(tag, user), unpack(dead))
-      redis.call('ZREM', by_creation(tag, user), unpack(dead))
-    end
-  until #dead < PORTION
+-- Removes the user's expired handles. Returns how many he holds, all of them alive.
+local function sweep_user(tag, user, now)
+  local set = by_expiry(tag, user)
+  local held = redis.call('ZCARD', set)
+  while held > 0 do
+    local dead = redis.call('ZRANGE', set, '-inf', now, 'BYSCORE', 'LIMIT', 0, PORTION)
+    if #dead == 0 then break end
+    redis.call('ZREM', set, unpack(dead))
+    redis.call('ZREM', by_creation(tag, user), unpack(dead))
+    held = held - #dead
+  end
+  return held
+end
+
+-- Removes some of the bucket's expired handles and users, once in a while.
+local function sweep_bucket(tag, digest, now)
+  if string.byte(digest) % 8 ~= 0 then return end
   for _, set in ipairs({'session_index:' .. tag, 'session_index:' .. tag .. ':users'}) do
     local stale = redis.call('ZRANGE', set, '-inf', now, 'BYSCORE', 'LIMIT', 0, SWEEP)
     if #stale > 0 then redis.call('ZREM', set, unpack(stale)) end
@@ -18,16 +26,15 @@ end
 -- The user's digests, first to go first. By creation that is the order of the set; "idle" has to look at each session,
 -- which costs one read for each of the at most `limit` sessions, and only at the limit.
 local function candidates(tag, user, excess, policy)
-  local order = by_creation(tag, user)
-  if redis.call('EXISTS', order) == 0 then
+  local last = policy == 'idle' and -1 or excess - 1
+  local digests = redis.call('ZRANGE', by_creation(tag, user), 0, last)
+  if #digests == 0 then
     -- Only a server that evicts keys loses one of a user's two sets.
-    order = by_expiry(tag, user)
+    digests = redis.call('ZRANGE', by_expiry(tag, user), 0, last)
   end
-  if policy ~= 'idle' then
-    return redis.call('ZRANGE', order, 0, excess - 1)
-  end
+  if policy ~= 'idle' then return digests end
   local all = {}
-  for rank, digest in ipairs(redis.call('ZRANGE', order, 0, -1)) do
+  for rank, digest in ipairs(digests) do
     local seen = redis.call('HMGET', session_key(tag, digest), 'seen')[1]
     all[#all + 1] = {digest = digest, seen = tonumber(seen or 0), rank = rank}
   end
@@ -40,12 +47,11 @@ local function candidates(tag, user, excess, policy)
   return first
 end
 
--- Evicts until one more session fits; returns the evicted digests.
-local function make_room(tag, user, limit, policy, now, why)
+-- Evicts until he who holds so many sessions may have one more; returns the evicted digests.
+local function make_room(tag, user, held, limit, policy, now, why)
   local evicted = {}
-  local excess = redis.call('ZCARD', by_expiry(tag, user)) - limit + 1
-  while excess > 0 do
-    for _, digest in ipairs(candidates(tag, user, excess, policy)) do
+  while held >= limit do
+    for _, digest in ipairs(candidates(tag, user, held - limit + 1, policy)) do
       local key = session_key(tag, digest)
       local record = load(key, now)
       if record and not record[AT.revoked] then
@@ -56,7 +62,7 @@ local function make_room(tag, user, limit, policy, now, why)
         unindex(tag, user, digest)
       end
     end
-    excess = redis.call('ZCARD', by_expiry(tag, user)) - limit + 1
+    held = redis.call('ZCARD', by_expiry(tag, user))
   end
   return evicted
 end
@@ -71,38 +77,37 @@ redis.register_function('session_create_v1', function(keys, argv)
   local tag, digest = tag_of(key), digest_of(key)
   local now, created = now_ms()
 
-  local known = load(key, now)
-  if known then
-    redis.call('HSET', key, 'user', user)
-    return {'ok', now, known}
+  if redis.call('EXISTS', key) == 1 then
+    local known = load(key, now)
+    if known then
+      redis.call('HSET', key, 'user', user)
+      return {'ok', now, known}
+    end
+    redis.call('DEL', key) -- in the millisecond in which it ends, an older record of this id is dead and still there
   end
 
-  sweep(tag, user, now)
-  local evicted = {}
-  if limit > 0 then
-    if policy == 'reject' and redis.call('ZCARD', by_expiry(tag, user)) >= limit then
-      return {'limit', now, false}
-    end
-    evicted = make_room(tag, user, limit, policy, now,
+  sweep_bucket(tag, digest, now)
+  local held, evicted = sweep_user(tag, user, now), {}
+  if limit > 0 and held >= limit then
+    if policy == 'reject' then return {'limit', now, false} end
+    evicted = make_room(tag, user, held, limit, policy, now,
       {kind = 'evicted', reason = 'session limit', actor = handle_of(tag, digest), keep_ms = keep_ms, kept = kept})
   end
 
-  local fields = {'user', user, 'created', created, 'expires', now + ttl, 'limit', now + lifetime, 'ttl', ttl,
-    'seen', now, 'version', version, 'meta', meta}
-  local function also(name, value)
-    if value ~= '' then
-      fields[#fields + 1] = name
-      fields[#fields + 1] = value
-    end
+  local gone, expires, longest = table.concat(evicted, ' ', 1, math.min(#evicted, 100)), now + ttl, now + lifetime
+  redis.call('HSET', key, 'user', user, 'created', created, 'expires', expires, 'limit', longest, 'ttl', ttl,
+    'seen', now, 'version', version, 'meta', meta)
+  if sealed ~= '' then redis.call('HSET', key, 'sealed', sealed, 'wrap', wrap) end
+  if gone ~= '' then redis.call('HSET', key, 'evicted', gone) end
+  redis.call('PEXPIREAT', key, expires)
+  index(tag, user, digest, created, expires)
+  if held == 0 then
+    settle_until(tag, user, expires)
+  else
+    settle(tag, user)
   end
-  also('sealed', sealed)
-  also('wrap', wrap)
-  also('evicted', table.concat(evicted, ' ', 1, math.min(#evicted, 100)))
-  redis.call('DEL', key) -- in the millisecond in which it ends, an older record of this id is dead and still there
-  redis.call('HSET', key, unpack(fields))
-  redis.call('PEXPIREAT', key, now + ttl)
-  index(tag, user, digest, created, now + ttl)
-  settle(tag, user)
   announce(tag, kept, 'created', user, digest, '', '')
-  return {'ok', now, load(key, now)}
+  -- What `load` would say now, in the order of FIELDS.
+  return {'ok', now, {user, created, expires, longest, ttl, now, version, meta, sealed ~= '' and sealed,
+    wrap ~= '' and wrap, false, false, false, false, gone ~= '' and gone}}
 end)

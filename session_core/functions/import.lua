@@ -19,7 +19,8 @@ redis.register_function('session_import_v1', function(keys, argv)
   local expires = math.min(now + left, created + lifetime)
   if expires <= now then return {'missing', 0} end
 
-  sweep(tag, user, now)
+  sweep_bucket(tag, digest, now)
+  sweep_user(tag, user, now)
   redis.call('HSET', key, 'user', user, 'created', created, 'expires', expires, 'limit', created + lifetime,
     'ttl', ttl, 'seen', seen, 'version', argv[10], 'meta', argv[7])
   if argv[8] ~= '' then redis.call('HSET', key, 'sealed', argv[8], 'wrap', argv[9]) end
@@ -28,7 +29,7 @@ redis.register_function('session_import_v1', function(keys, argv)
   announce(tag, kept, 'created', user, digest, 'imported', '')
   local evicted = {}
   if count > 0 then
-    evicted = make_room(tag, user, count + 1, policy, now,
+    evicted = make_room(tag, user, redis.call('ZCARD', by_expiry(tag, user)), count + 1, policy, now,
       {kind = 'evicted', reason = 'session limit', actor = 'import', keep_ms = keep_ms, kept = kept})
   end
   settle(tag, user)

@@ -1,7 +1,15 @@
 -- Reads that a plain command cannot do in one step. They write nothing (no-writes), so they are answered by replicas,
 -- by a full server, and by a primary that refuses writes because it has too few replicas.
 
--- KEYS: the user's sessions by creation. Returns {now, {digest, record}, ...}; sealed parts stay where they are.
+-- What a list shows of a session, as a record that has nothing else; nil if it does not live.
+local function shown(key, now)
+  local user, created, expires, limit, seen, meta, revoked =
+    unpack(redis.call('HMGET', key, 'user', 'created', 'expires', 'limit', 'seen', 'meta', 'revoked'))
+  if not user or revoked or tonumber(expires) <= now then return nil end
+  return {user, created, expires, limit, false, seen, false, meta, false, false, false, false, false, false, false}
+end
+
+-- KEYS: the user's sessions by creation. Returns {now, {digest, record}, ...}.
 redis.register_function{
   function_name = 'session_list_v1',
   flags = {'no-writes'},
@@ -9,11 +17,8 @@ redis.register_function{
     local now, tag = now_ms(), tag_of(keys[1])
     local reply = {now}
     for _, digest in ipairs(redis.call('ZRANGE', keys[1], 0, -1)) do
-      local record = load(session_key(tag, digest), now)
-      if record and not record[AT.revoked] then
-        record[AT.sealed], record[AT.wrap] = false, false
-        reply[#reply + 1] = {digest, record}
-      end
+      local record = shown(session_key(tag, digest), now)
+      if record then reply[#reply + 1] = {digest, record} end
     end
     return reply
   end,
