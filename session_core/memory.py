@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, Final
 
 from session_core.ids import BUCKETS, Ref, bucket_of
 from session_core.protocol import event_keys
@@ -25,6 +26,10 @@ from session_core.records import (
     UserRevocation,
 )
 from session_core.settings import Settings
+
+
+UNLISTED: Final[dict[str, Any]] = {"ttl": 0, "version": "", "sealed": b"", "wrap": b"", "evicted": ()}
+"""What a list leaves out."""
 
 
 class MemoryStore:
@@ -178,7 +183,7 @@ class MemoryStore:
     async def list_user(self, user_id: str) -> list[tuple[str, Record]]:
         """See `Store`."""
         refs = self._living(user_id, await self.now())
-        return [(ref.digest, replace(self._records[ref], sealed=b"", wrap=b"")) for ref in refs]
+        return [(ref.digest, replace(self._records[ref], **UNLISTED)) for ref in refs]
 
     async def count(self, user_id: str | None = None) -> int:
         """See `Store`."""

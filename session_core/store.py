@@ -40,7 +40,7 @@ class Store(Protocol):
         """Replace the metadata if the version is the expected one: codes ok, missing, revoked, stale."""
 
     async def list_user(self, user_id: str) -> list[tuple[str, Record]]:
-        """List a user's live sessions by creation: digest and record, without what is sealed."""
+        """List a user's live sessions by creation: digest and record without ttl, version, evicted and the seal."""
 
     async def count(self, user_id: str | None = None) -> int:
         """Count live sessions, of one user or of all."""
