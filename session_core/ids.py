@@ -7,13 +7,14 @@ be shown, logged and listed. The bucket is a hash of the user id, so that all ke
 
 import re
 import secrets
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from hashlib import sha256
 from typing import Final, NamedTuple
 
 from session_core.errors import InvalidSessionId
 
 BUCKETS: Final = 256
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _SESSION_ID: Final = re.compile(r"(0|[1-9]\d{0,2})\.[A-Za-z0-9_-]{43}", re.ASCII)
 _OLD_ID: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _HANDLE: Final = re.compile(r"h(0|[1-9]\d{0,2})-([A-Za-z0-9_-]{43})", re.ASCII)
@@ -90,4 +91,4 @@ def adopted_id(old_session_id: str, user_id: str) -> str:
 
 
 def _base64(digest: bytes) -> str:
-    return urlsafe_b64encode(digest)[:-1].decode("ascii")
+    return b2a_base64(digest, newline=False)[:-1].translate(_URL_SAFE).decode("ascii")

@@ -52,7 +52,8 @@ class Lane(asyncio.Protocol):
         self._patience = patience
         self._one_by_one = one_by_one
         self._loop = asyncio.get_running_loop()
-        self._places = asyncio.Semaphore(PLACES)
+        self._taken = 0
+        self._freed = asyncio.Event()
         self._queue: list[_Sent] = []
         self._batches: deque[tuple[list[_Sent], int]] = deque()
         self._replies: list[Outcome] = []
@@ -73,17 +74,15 @@ class Lane(asyncio.Protocol):
             TimeoutError: the deadline has passed.
             RedisConnectionError: the connection was lost; the command may have been carried out.
         """
-        if self._places.locked():
+        while self._taken >= PLACES:
             async with asyncio.timeout_at(deadline):
-                await self._places.acquire()
-        else:
-            await self._places.acquire()  # at once
+                await self._freed.wait()
         if not self.open or self._writer.is_closing():  # meanwhile it was found to lead to the wrong server, or nowhere
-            self._places.release()
             message = "the connection was closed"
             raise RedisConnectionError(message)
         command = hiredis.pack_command(tuple(words))  # type: ignore[arg-type]
         sent = _Sent(command, closes, deadline, self._loop.create_future())
+        self._taken += 1
         self._queue.append(sent)
         self._send_soon()
         return await sent.replies
@@ -114,15 +113,17 @@ class Lane(asyncio.Protocol):
         if not batch:
             return
         commands = [sent.command for sent in batch]
-        if any(sent.closes for sent in batch):
-            commands.append(self._closing)
         if not self._batches:
             self._heard = self._loop.time()
-        self._batches.append((batch, len(commands)))
+        if any(sent.closes for sent in batch):
+            commands.append(self._closing)
+            self._batches.append((batch, len(commands)))
+        else:  # each gets its reply as it comes
+            self._batches.extend(([sent], 1) for sent in batch)
         self._writer.write(b"".join(commands))
 
     def data_received(self, data: bytes) -> None:
-        """Give each call its reply when its batch is complete."""
+        """Give each call its reply: at once, or with that of the command that closes its batch."""
         self._heard = self._loop.time()
         self._reader.feed(data)
         try:
@@ -185,5 +186,6 @@ class Lane(asyncio.Protocol):
         transport.abort()
 
     def _leave(self, number: int) -> None:
-        for _ in range(number):
-            self._places.release()
+        self._taken -= number
+        self._freed.set()  # whoever waits looks again, in the order in which they came
+        self._freed.clear()

@@ -104,9 +104,9 @@ class SessionManager:
         self.counts.created += 1
         self.counts.evicted += len(answer.record.evicted)
         self._count_durable(durable)
-        session = self._session(session_id, new.ref, answer, content.wrap)
         evicted = tuple(Ref(new.ref.bucket, digest).handle for digest in answer.record.evicted)
-        return replace(session, durable=durable, evicted=evicted)
+        session = self._session(session_id, new.ref, answer.record, content.wrap, durable)
+        return replace(session, evicted=evicted) if evicted else session
 
     async def get_session(self, session_id: str) -> Session | None:
         """Return the session, extended if it slides and that is due; None if it expired or never was.
@@ -133,7 +133,7 @@ class SessionManager:
             self.counts.expired += 1
             return None
         self.counts.retrieved += 1
-        return self._session(session_id, current, answer, wrap)
+        return self._session(session_id, current, answer.record, wrap)
 
     async def refresh_session(self, session_id: str) -> Session | None:
         """Extend the session by its TTL, at most to its absolute limit; None if it expired or never was.
@@ -151,7 +151,7 @@ class SessionManager:
             if current != ref:  # rotated away: only the old name's wrap is for the old id
                 _, _, wrap = await self._read(ref)
             self.counts.refreshed += answer.code == "ok"
-        return self._session(session_id, current, answer, wrap) if answer.record else None
+        return self._session(session_id, current, answer.record, wrap) if answer.record else None
 
     async def revoke_session(self, session_id: str, reason: str | None = None, *, actor: str | None = None) -> Revoked:
         """End a session now, given its id or its handle. The result is false if there was no such session.
@@ -208,7 +208,7 @@ class SessionManager:
         for _ in range(MAX_UPDATE_TRIES):
             current, answer, wrap = await self._read(ref)
             if answer.record is None or answer.code != "ok":
-                return self._session(session_id, current, answer, wrap) if answer.record else None
+                return self._session(session_id, current, answer.record, wrap) if answer.record else None
             if current != ref:
                 break
             new_id = new_session_id(answer.record.user)
@@ -223,7 +223,7 @@ class SessionManager:
                 return None
             self.counts.rotated += answer.code == "ok"
             self._count_durable(durable)
-            return replace(self._session(new_id, what.new, answer, new_wrap), durable=durable)
+            return self._session(new_id, what.new, answer.record, new_wrap, durable)
         message = "the session was rotated or changed by another call"
         raise SessionConflict(message)
 
@@ -247,15 +247,15 @@ class SessionManager:
         for _ in range(MAX_UPDATE_TRIES):
             current, answer, wrap = await self._read(ref)
             if answer.record is None or answer.code != "ok":
-                return self._session(session_id, current, answer, wrap) if answer.record else None
+                return self._session(session_id, current, answer.record, wrap) if answer.record else None
             opened = Opened(answer.record, session_id, wrap, renamed=current != ref)
             content = self._contents.change(opened, Change(changes, frozenset(remove), frozenset(secret_names)))
             what = Update(current, answer.record.version, _new_version(), content.meta, content.sealed, content.wrap)
             answer, durable = await self._store.update(what)
             if answer.code != "stale":
                 self._count_durable(durable)
-                session = self._session(session_id, current, answer, content.wrap or wrap) if answer.record else None
-                return replace(session, durable=durable) if session else None
+                wrap = content.wrap or wrap
+                return self._session(session_id, current, answer.record, wrap, durable) if answer.record else None
         message = f"the session was changed by others {MAX_UPDATE_TRIES} times in a row"
         raise SessionConflict(message)
 
@@ -266,14 +266,13 @@ class SessionManager:
         """
         name = await self._adopted(session_id_or_handle)
         ref, answer, wrap = await self._read(ref_of_either(name))
-        return self._session(name, ref, answer, b"" if is_handle(name) else wrap) if answer.record else None
+        return self._session(name, ref, answer.record, b"" if is_handle(name) else wrap) if answer.record else None
 
     async def get_user_sessions(self, user_id: str) -> list[Session]:
         """List the user's live sessions, oldest first. `session_id` is the handle here; sealed metadata is absent."""
         bucket = bucket_of(checked_user_id(user_id))
-        listed = await self._store.list_user(user_id)
-        refs = [(Ref(bucket, digest), record) for digest, record in listed]
-        return [self._session(ref.handle, ref, Answer("ok", 0, record), b"") for ref, record in refs]
+        listed = [(Ref(bucket, digest), record) for digest, record in await self._store.list_user(user_id)]
+        return [self._session(ref.handle, ref, record, b"") for ref, record in listed]
 
     async def count_active_sessions(self) -> int:
         """Count the live sessions of all users."""
@@ -368,10 +367,7 @@ class SessionManager:
             threshold = record.ttl - record.ttl / 20
         return record.expires - now < threshold and min(now + record.ttl, record.limit) > record.expires
 
-    def _session(self, session_id: str, ref: Ref, answer: Answer, wrap: bytes) -> Session:
-        record = answer.record
-        if record is None:
-            raise AssertionError  # pragma: no cover - callers check
+    def _session(self, session_id: str, ref: Ref, record: Record, wrap: bytes, durable: bool | None = None) -> Session:  # noqa: FBT001 - private
         revocation = _revocation(record)
         return Session(
             session_id=session_id,
@@ -384,6 +380,7 @@ class SessionManager:
             is_active=revocation is None,
             metadata=self._contents.open(record, session_id, wrap),
             revocation=revocation,
+            durable=durable,
         )
 
     def _count_durable(self, durable: bool) -> None:  # noqa: FBT001 - private

@@ -8,7 +8,6 @@ import heapq
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from session_core.ids import BUCKETS, Ref, bucket_of
@@ -26,7 +25,6 @@ from session_core.records import (
     UserRevocation,
 )
 from session_core.settings import Settings
-
 
 UNLISTED: Final[dict[str, Any]] = {"ttl": 0, "version": "", "sealed": b"", "wrap": b"", "evicted": ()}
 """What a list leaves out."""
@@ -103,7 +101,7 @@ class MemoryStore:
             threshold = record.ttl - record.ttl / 20
         target = min(now + record.ttl, record.limit)
         if target > record.expires and (threshold < 0 or record.expires - now < threshold):
-            record = replace(record, expires=target, seen=now, evicted=())
+            record = record._replace(expires=target, seen=now, evicted=())
             self._store(ref, record, target)
         return Answer("ok", now, record, ref.digest)
 
@@ -150,13 +148,13 @@ class MemoryStore:
             return Answer("rotated", now), False
         if record.version != what.expected:
             return Answer("stale", now), False
-        renamed = replace(record, version=what.version, wrap=what.wrap or record.wrap)
+        renamed = record._replace(version=what.version, wrap=what.wrap or record.wrap)
         self._store(what.new, renamed, record.expires)
         self._by_user[record.user] = {what.new if ref == what.old else ref: None for ref in self._by_user[record.user]}
         if what.grace_ms:
             until = min(now + what.grace_ms, record.expires)
-            alias = replace(
-                record, expires=until, ttl=0, version="", meta=b"", sealed=b"", successor=what.new.digest, evicted=()
+            alias = record._replace(
+                expires=until, ttl=0, version="", meta=b"", sealed=b"", successor=what.new.digest, evicted=()
             )
             self._store(what.old, alias, until)
         else:
@@ -176,14 +174,14 @@ class MemoryStore:
         if record.version not in (what.version, what.expected):
             return Answer("stale", now), False
         wrap = (what.wrap or record.wrap) if what.sealed else b""
-        record = replace(record, version=what.version, meta=what.meta, sealed=what.sealed, wrap=wrap)
+        record = record._replace(version=what.version, meta=what.meta, sealed=what.sealed, wrap=wrap)
         self._records[ref] = record
         return Answer("ok", now, record), False
 
     async def list_user(self, user_id: str) -> list[tuple[str, Record]]:
         """See `Store`."""
         refs = self._living(user_id, await self.now())
-        return [(ref.digest, replace(self._records[ref], **UNLISTED)) for ref in refs]
+        return [(ref.digest, self._records[ref]._replace(**UNLISTED)) for ref in refs]
 
     async def count(self, user_id: str | None = None) -> int:
         """See `Store`."""

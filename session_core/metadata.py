@@ -11,6 +11,9 @@ MAX_USER_ID_BYTES: Final = 256
 MAX_REASON_CHARACTERS: Final = 256
 _FIRST_PRINTABLE: Final = " "
 _DELETE: Final = "\x7f"
+_ENCODER: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+_DECODER: Final = json.JSONDecoder()
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def checked_user_id(user_id: str) -> str:
@@ -72,9 +75,9 @@ def encode(metadata: Mapping[str, JsonValue], limit: int) -> bytes:
         raise InvalidMetadata(message)
     plain = dict(metadata)
     try:
-        text = json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = _ENCODER.encode(plain)
         encoded = text.encode()
-        kept = json.loads(text) == plain
+        kept = _is_flat(plain) or json.loads(text) == plain
     except (TypeError, ValueError, RecursionError):
         kept = False
     if not kept:
@@ -88,7 +91,11 @@ def encode(metadata: Mapping[str, JsonValue], limit: int) -> bytes:
 
 def decode(encoded: bytes) -> Metadata:
     """Return what `encode` was given; the empty mapping for no bytes."""
-    return cast("Metadata", json.loads(encoded)) if encoded else {}
+    return cast("Metadata", _DECODER.raw_decode(encoded.decode())[0]) if encoded else {}
+
+
+def _is_flat(plain: Mapping[str, JsonValue]) -> bool:
+    return all(type(name) is str and type(value) in _SCALARS for name, value in plain.items())
 
 
 def _encodable(text: str) -> bool:

@@ -5,8 +5,7 @@ command line) decides about connections, time limits and repeats. Times are mill
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Generic, TypeAlias, TypeVar, cast
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from session_core.ids import BUCKETS, Ref, bucket_of
 from session_core.records import (
@@ -38,8 +37,7 @@ FIELDS: Final = (
 """Order of a record in replies: functions/common.lua has the same list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Call(NamedTuple, Generic[T]):
     """One command.
 
     Attributes:
@@ -153,7 +151,7 @@ def note_old_id(old: Ref, user_id: str, created: int, until: int) -> Call[None]:
 
 
 def list_user(user_id: str) -> Call[list[tuple[str, Record]]]:
-    """List a user's live sessions by creation: digest and record, without what is sealed."""
+    """List a user's live sessions by creation: digest and record; see `Store.list_user` for what it leaves out."""
     return Call(("FCALL_RO", "session_list_v1", 1, user_key(user_id)), _read_listing)
 
 
@@ -278,7 +276,7 @@ def _record(reply: Reply) -> Record | None:
     return Record(
         _text(user), _number(created), _number(expires), _number(limit), _number(ttl), _number(seen), _text(version),
         _bytes(meta), _bytes(sealed), _bytes(wrap), _text(successor), None if revoked is None else _number(revoked),
-        _text(reason), _text(actor), tuple(_text(evicted).split()),
+        _text(reason), _text(actor), tuple(_text(evicted).split()) if evicted else (),
     )  # fmt: skip
 
 
@@ -294,10 +292,12 @@ def _bytes(reply: Reply) -> bytes:
 
 
 def _text(reply: Reply) -> str:
-    return reply.decode() if isinstance(reply, bytes) else str(reply or "")
+    if reply is None:
+        return ""
+    return reply.decode() if isinstance(reply, bytes) else str(reply)
 
 
 def _number(reply: Reply) -> int:
     if isinstance(reply, bytes):
-        return int(reply.partition(b".")[0])  # created has decimals, for the order
-    return int(reply) if isinstance(reply, int | float) else 0
+        return int(reply) if reply.isdigit() else int(reply.partition(b".")[0])  # created has decimals, for the order
+    return int(reply) if isinstance(reply, int) else 0

@@ -12,8 +12,7 @@ from session_core.ids import Ref
 Code: TypeAlias = Literal["ok", "limit", "missing", "revoked", "rotated", "stale"]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A session, a tombstone (`revoked` is set), or a rotated id in its grace (`successor` is set)."""
 
     user: str
@@ -33,8 +32,7 @@ class Record:
     evicted: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What happened, the server's time, and the record if there is one; `digest` if the id has a newer name."""
 
     code: Code

@@ -6,7 +6,7 @@ The server forgets scripts at a restart and at a failover: then the text is sent
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
 from typing import Final, TypeVar
@@ -63,7 +63,7 @@ def as_script(call: Call[T], *, whole: bool) -> Call[T]:
     function, *arguments = words
     script = script_of(str(function))
     name, body = ("EVAL", script.text) if whole else ("EVALSHA", script.sha)
-    return replace(call, words=(f"{name}_RO" if script.reads else name, body, *arguments, function))
+    return call._replace(words=(f"{name}_RO" if script.reads else name, body, *arguments, function))
 
 
 class ScriptLink(Link):

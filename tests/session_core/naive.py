@@ -7,7 +7,6 @@ As a plug-in of pytest (`-p tests.session_core.naive`) it takes the place of the
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,7 +50,7 @@ class NaiveStore(MemoryStore):
         now, record = await self.now(), await self._find(ref)
         if record is None:
             return Answer("missing", now)
-        record = replace(record, expires=now + record.ttl, seen=now)
+        record = record._replace(expires=now + record.ttl, seen=now)
         await self._save(ref, record)
         return Answer("ok", now, record, ref.digest)
 
@@ -61,7 +60,7 @@ class NaiveStore(MemoryStore):
             return Answer("missing", now), False
         await self._redis.delete(f"naive:{ref.handle}")
         await self._redis.lrem(f"naive:user:{record.user}", 0, ref.handle)
-        return Answer("ok", now, replace(record, revoked=now, reason=note.reason)), False
+        return Answer("ok", now, record._replace(revoked=now, reason=note.reason)), False
 
     async def revoke_user(self, what: UserRevocation) -> tuple[tuple[str, ...], bool]:
         gone = [ref for ref, _ in await self._mine(what.user) if ref.digest != what.spared]
@@ -76,7 +75,7 @@ class NaiveStore(MemoryStore):
         now, record = await self.now(), await self._find(what.ref)
         if record is None:
             return Answer("missing", now), False
-        record = replace(record, meta=what.meta)
+        record = record._replace(meta=what.meta)
         await self._save(what.ref, record)
         return Answer("ok", now, record), False
 
