@@ -5,10 +5,11 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import redis
 import redis.asyncio
@@ -34,10 +35,20 @@ def settings(host: str, ca_file: str = "", **more: Any) -> Settings:  # noqa: AN
     return Settings(**{"redis_url": url, "session_max_concurrent": 5, **more})
 
 
-async def pace(operation: Operation, concurrency: int, seconds: float) -> tuple[float, float]:
-    """Return operations per second, and the median latency in ms, of so many callers in turn."""
+class Pace(NamedTuple):
+    """How fast an operation went; CPU time is that of all its operations, divided by their number."""
+
+    per_second: float
+    latency_ms: float
+    client_us: float
+    server_us: float
+
+
+async def pace(operation: Operation, concurrency: int, seconds: float, server: "redis.Redis") -> Pace:
+    """Repeat an operation with so many callers in turn; `server` is asked for its CPU time before and after."""
     latencies: list[float] = []
-    end = time.perf_counter() + seconds
+    server_before, client_before, began = cpu_seconds(server), time.process_time(), time.perf_counter()
+    end = began + seconds
 
     async def caller(first: int) -> None:
         number = first
@@ -46,14 +57,22 @@ async def pace(operation: Operation, concurrency: int, seconds: float) -> tuple[
             latencies.append(time.perf_counter() - began)
             number += concurrency
 
-    began = time.perf_counter()
     await asyncio.gather(*(caller(number) for number in range(concurrency)))
-    return len(latencies) / (time.perf_counter() - began), statistics.median(latencies) * 1000
+    took, number = time.perf_counter() - began, len(latencies)
+    client_us = (time.process_time() - client_before) / number * 1e6
+    server_us = (cpu_seconds(server) - server_before) / number * 1e6
+    return Pace(number / took, statistics.median(latencies) * 1000, client_us, server_us)
 
 
-async def side_by_side(what: dict[str, Any], ca_file: str) -> dict[str, Any]:
+def cpu_seconds(server: "redis.Redis") -> float:
+    """Return the CPU time that the server has taken."""
+    used: Any = server.info("cpu")
+    return float(used["used_cpu_user"] + used["used_cpu_sys"])
+
+
+async def side_by_side(what: dict[str, Any]) -> dict[str, Any]:
     """Run all contenders in turn, several rounds; ratios are those of one round to the bare command in it."""
-    host = what["host"]
+    host, ca_file = what["host"], what["ca_file"] if what["part"] == "tls" else ""
     tls: dict[str, Any] = {}
     if ca_file:
         tls = {"ssl": True, "ssl_ca_certs": ca_file, "ssl_check_hostname": False}
@@ -94,24 +113,29 @@ async def side_by_side(what: dict[str, Any], ca_file: str) -> dict[str, Any]:
 async def rounds(
     operations: dict[str, Operation], bare: str, concurrency: int, what: dict[str, Any]
 ) -> dict[str, dict[str, float]]:
-    """Measure each operation once a round; return the medians."""
+    """Measure each operation once a round; return the medians, and those of the ratios to the bare one in its round."""
+    server = redis.Redis(host=what["host"])
     for operation in operations.values():  # opens the connections, which is not what is measured
-        await pace(operation, concurrency, WARM_SECONDS)
-    paces: dict[str, list[tuple[float, float]]] = {name: [] for name in operations}
+        await pace(operation, concurrency, WARM_SECONDS, server)
+    paces: dict[str, list[Pace]] = {name: [] for name in operations}
     for number in range(what["rounds"]):
         for name, operation in operations.items():
-            paces[name].append(await pace(operation, concurrency, what["seconds"]))
+            paces[name].append(await pace(operation, concurrency, what["seconds"], server))
         print(f"{concurrency} callers, round {number + 1}", file=sys.stderr, flush=True)
-    median = statistics.median
-    return {
-        name: {
-            "per_second": round(median(one for one, _ in each)),
-            "ratio": round(median(one / ref for (one, _), (ref, _) in zip(each, paces[bare], strict=True)), 2),
-            "latency_ms": round(median(one for _, one in each), 3),
-            "latency_ratio": round(median(one / ref for (_, one), (_, ref) in zip(each, paces[bare], strict=True)), 2),
+
+    def of(each: list[Pace]) -> dict[str, float]:
+        rate, latency, client, on_server = (statistics.median(column) for column in zip(*each, strict=True))
+        beside = list(zip(each, paces[bare], strict=True))
+        return {
+            "per_second": round(rate),
+            "ratio": round(statistics.median(one.per_second / ref.per_second for one, ref in beside), 2),
+            "latency_ms": round(latency, 3),
+            "latency_ratio": round(statistics.median(one.latency_ms / ref.latency_ms for one, ref in beside), 2),
+            "client_us": round(client, 1),
+            "server_us": round(on_server, 1),
         }
-        for name, each in paces.items()
-    }
+
+    return {name: of(each) for name, each in paces.items()}
 
 
 async def durable(what: dict[str, Any]) -> dict[str, float]:
@@ -125,8 +149,8 @@ async def durable(what: dict[str, Any]) -> dict[str, float]:
         async def create(number: int) -> None:
             confirmed.append(bool((await sessions.create_session(f"user-{number}", METADATA)).durable))
 
-        per_second, latency = await pace(create, CONCURRENCY, what["seconds"] * 2)
-    figures = {"per_second": round(per_second), "latency_ms": round(latency, 2)}
+        found = await pace(create, CONCURRENCY, what["seconds"] * what["rounds"], redis.Redis(host=host))
+    figures = {"per_second": round(found.per_second), "latency_ms": round(found.latency_ms, 2)}
     return {**figures, "confirmed": sum(confirmed), "of": len(confirmed)}
 
 
@@ -155,32 +179,42 @@ async def memory(what: dict[str, Any]) -> dict[str, int]:
     return used
 
 
-async def growth(what: dict[str, Any]) -> dict[str, Any]:
-    """The same operations in larger and larger stores, and for users with more and more sessions."""
-    host = what["host"]
-    client = redis.asyncio.Redis(host=host, max_connections=POOL, protocol=2)
-    await client.flushdb()
-    await load_functions(settings(host))
-    stores = []
-    async with SessionManager(settings(host, session_max_concurrent=0)) as sessions:
+async def stores(what: dict[str, Any]) -> list[dict[str, float]]:
+    """The same operations in larger and larger stores. A login ends the user's former session: none grows meanwhile."""
+    found = []
+    async with emptied(what) as client, SessionManager(settings(what["host"], session_max_concurrent=1)) as sessions:
+        half = USERS // 2
         bare = await contenders.bare(client, USERS)
-        ours = await contenders.ours(sessions, USERS, "session_core")
-        size = USERS
+        ours = await contenders.ours(sessions, half, "session_core")
+        growing: dict[str, Operation] = {
+            "GET": bare.read,
+            "get": lambda n: ours.read(n % half),
+            "login": lambda n: ours.create(n % half),
+        }
+        await asyncio.gather(*(ours.create(number) for number in range(half)))
+        size = 2 * half
         for wanted in (1000, 10_000, 100_000, 1_000_000):
             if wanted > what["sessions"]:
                 break
             for first in range(size, wanted, 500):
                 await asyncio.gather(*(sessions.create_session(f"many-{first + n}", METADATA) for n in range(500)))
             size = wanted
-            growing = {"GET": bare.read, "get": ours.read, "create": contenders.newcomers(sessions)}
-            measured = await rounds(growing, "GET", CONCURRENCY, what)
             counts = [await seconds(sessions.count_active_sessions()) for _ in range(21)]
-            stores.append(
-                {"sessions": await sessions.count_active_sessions(), "count_ms": _ms(counts)}
-                | {name: measured[name]["ratio"] for name in ("get", "create")}
+            counted = await sessions.count_active_sessions()
+            measured = await rounds(growing, "GET", CONCURRENCY, what)
+            found.append(
+                {"sessions": counted, "count_ms": _ms(counts)}
+                | {name: measured[name]["ratio"] for name in ("get", "login")}
             )
-            print(stores[-1], file=sys.stderr, flush=True)
-        users = []
+            print(found[-1], file=sys.stderr, flush=True)
+    return found
+
+
+async def users(what: dict[str, Any]) -> list[dict[str, float]]:
+    """The same operations for users with more and more sessions."""
+    found = []
+    async with emptied(what) as client, SessionManager(settings(what["host"], session_max_concurrent=0)) as sessions:
+        bare = await contenders.bare(client, USERS)
         for number in LIST_SIZES:
             mine = await asyncio.gather(*(sessions.create_session(f"has-{number}", METADATA) for _ in range(number)))
             ids = [session.session_id for session in mine]
@@ -189,15 +223,24 @@ async def growth(what: dict[str, Any]) -> dict[str, Any]:
                 "get": lambda n, ids=ids: sessions.get_session(ids[n % len(ids)]),  # type: ignore[misc]
                 "refresh": lambda n, ids=ids: sessions.refresh_session(ids[n % len(ids)]),  # type: ignore[misc]
             }
-            measured = await rounds(of_user, "GET", CONCURRENCY, what)
             lists = [await seconds(sessions.get_user_sessions(f"has-{number}")) for _ in range(21)]
-            users.append(
+            measured = await rounds(of_user, "GET", CONCURRENCY, what)
+            found.append(
                 {"sessions": number, "list_ms": _ms(lists)}
                 | {name: measured[name]["ratio"] for name in ("get", "refresh")}
             )
+    return found
+
+
+@asynccontextmanager
+async def emptied(what: dict[str, Any]) -> AsyncIterator["redis.asyncio.Redis"]:
+    """Empty the server but for the functions; give a client of it."""
+    client = redis.asyncio.Redis(host=what["host"], max_connections=POOL, protocol=2)
+    await client.flushdb()
+    await load_functions(settings(what["host"]))
+    yield client
     await client.flushdb()
     await client.aclose()
-    return {"stores": stores, "users": users}
 
 
 async def seconds(call: Any) -> float:  # noqa: ANN401
@@ -211,18 +254,21 @@ def _ms(times: list[float]) -> float:
     return round(statistics.median(times) * 1000, 2)
 
 
+PARTS: Final[dict[str, Callable[[dict[str, Any]], Awaitable[object]]]] = {
+    "plain": side_by_side,
+    "tls": side_by_side,
+    "replica": durable,
+    "memory": memory,
+    "stores": stores,
+    "users": users,
+}
+
+
 async def main() -> None:
-    """Measure everything."""
-    what = json.loads(sys.argv[1])
+    """Measure one part."""
+    part, what = sys.argv[1], json.loads(sys.argv[2])
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(CONCURRENCY))
-    report = {
-        "plain": await side_by_side(what, ""),
-        "tls": await side_by_side(what, what["ca_file"]),
-        "durable": await durable(what),
-        "memory_bytes": await memory(what),
-        "growth": await growth(what),
-    }
-    print(json.dumps(report))
+    print(json.dumps(await PARTS[part](what | {"part": part})))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Measures the session library beside its peers from PyPI: one run, one Redis, ratios to bare redis-py.
 
-    python -m benchmarks.sessions
+    python -m benchmarks.sessions                    all parts, one after the other
+    python -m benchmarks.sessions --part plain tls   these anew; what the report has of the others stays
 
 Needs Docker and uv. Installs the peers in an environment that is thrown away, starts Redis containers of its own, and
-writes docs/reports/sessions.json and docs/reports/sessions.md.
+writes docs/reports/sessions.json and docs/reports/sessions.md after each part.
 """
 
 import argparse
@@ -29,6 +30,8 @@ from tests.session_core.sentinel_group import certificates
 from tests.session_core.servers import IMAGE, LABEL, OWNER, network
 
 ROOT = Path(__file__).parent.parent
+REPORT = ROOT / "docs" / "reports" / "sessions.json"
+PARTS = ("plain", "tls", "replica", "memory", "stores", "users", "limit")
 PEERS = (
     "starsessions==2.2.1",
     "crudauth==0.8.2",
@@ -41,8 +44,9 @@ PEERS = (
 def main() -> None:
     """Measure and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS, help="what to measure (default: all)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds over all contenders (default 5)")
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement (default 1.5)")
+    parser.add_argument("--seconds", type=float, default=0.8, help="of each measurement (default 0.8)")
     parser.add_argument("--sessions", type=int, default=1_000_000, help="in the largest store (default 1000000)")
     arguments = parser.parse_args()
     testcontainers_config.ryuk_disabled = True  # we remove what we start
@@ -61,17 +65,20 @@ def main() -> None:
             "ca_file": str(directory / "ca.crt"),
             **vars(arguments),
         }
-        report = {
-            "made": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": " ".join(["python -m benchmarks.sessions", *sys.argv[1:]]),
-            "environment": environment(),
-            **measured(python, what),
-            "redis_benchmark": limit(primary),
-        }
-    reports = ROOT / "docs" / "reports"
-    (reports / "sessions.json").write_text(json.dumps(report, indent=2) + "\n")
-    (reports / "sessions.md").write_text(as_text(report))
-    print(as_text(report))
+        for part in arguments.part:
+            print(f"measuring: {part}", file=sys.stderr, flush=True)
+            keep(part, {**environment(), "found": limit(primary) if part == "limit" else measured(python, part, what)})
+
+
+def keep(part: str, found: dict[str, Any]) -> None:
+    """Put a part into the report."""
+    parts = json.loads(REPORT.read_text()) if REPORT.exists() else {}
+    parts |= {part: {"command": " ".join(["python -m benchmarks.sessions", *sys.argv[1:]]), **found}}
+    REPORT.write_text(json.dumps(parts, indent=2) + "\n")
+    if parts.keys() >= set(PARTS):
+        text = as_text(parts)
+        REPORT.with_suffix(".md").write_text(text)
+        print(text)
 
 
 def peers(directory: Path) -> Path:
@@ -118,10 +125,10 @@ def address(container: DockerContainer) -> str:
     return str(found["IPAddress"])
 
 
-def measured(python: Path, what: dict[str, Any]) -> dict[str, Any]:
-    """Run the measurements in the environment that has the peers."""
+def measured(python: Path, part: str, what: dict[str, Any]) -> dict[str, Any]:
+    """Run a part in the environment that has the peers."""
     ran = subprocess.run(
-        [str(python), "-m", "benchmarks.measure", json.dumps(what)],
+        [str(python), "-m", "benchmarks.measure", part, json.dumps(what)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
         stdout=subprocess.PIPE,
@@ -141,17 +148,19 @@ def limit(container: DockerContainer) -> dict[str, float]:
     return found
 
 
-def environment() -> dict[str, str]:
+def environment() -> dict[str, Any]:
     """Return what the figures depend on."""
-    load = "/".join(f"{one:.1f}" for one in os.getloadavg())
     return {
-        "cores": str(os.cpu_count()),
-        "load before": load,
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "loop": "uvloop",
-        "redis-py": "8.1.0 with hiredis",
-        "image": IMAGE,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_before": "/".join(f"{one:.1f}" for one in os.getloadavg()),
+        "environment": {
+            "cores": str(os.cpu_count()),
+            "kernel": platform.release(),
+            "python": platform.python_version(),
+            "loop": "uvloop",
+            "redis-py": "8.1.0 with hiredis",
+            "image": IMAGE,
+        },
     }
 
 
