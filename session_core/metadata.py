@@ -1,6 +1,7 @@
 """Checks of what callers hand in (nothing is sent before they pass), and the JSON form of metadata."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Final, cast
 
@@ -9,8 +10,7 @@ from session_core.session import JsonValue, Metadata
 
 MAX_USER_ID_BYTES: Final = 256
 MAX_REASON_CHARACTERS: Final = 256
-_FIRST_PRINTABLE: Final = " "
-_DELETE: Final = "\x7f"
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
 _ENCODER: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _DECODER: Final = json.JSONDecoder()
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
@@ -32,7 +32,7 @@ def checked_user_id(user_id: str) -> str:
     if size > MAX_USER_ID_BYTES:
         message = f"user_id must be at most {MAX_USER_ID_BYTES} bytes of UTF-8"
         raise InvalidUserId(message)
-    if any(character < _FIRST_PRINTABLE or character == _DELETE for character in user_id):
+    if _CONTROL.search(user_id):
         message = "user_id must not hold control characters"
         raise InvalidUserId(message)
     return user_id
