@@ -73,7 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     rules.add_argument("--eval", action="store_true", help="for SESSION_SCRIPTS=eval, where functions are refused")
     rules.set_defaults(rule=acl.APP_RULE)
-    command("doctor", _doctor, "connect and say what is wrong")
+    doctor = command(
+        "doctor", _doctor, "connect as the application does and say what is wrong; status 1 if something is"
+    )
+    doctor.add_argument("--json", action="store_true", help="one JSON object: healthy, findings")
     return parser
 
 
@@ -154,14 +157,19 @@ async def _acl(options: argparse.Namespace) -> int:
     return FOUND
 
 
-async def _doctor(_options: argparse.Namespace) -> int:
+async def _doctor(options: argparse.Namespace) -> int:
     from session_core.doctor import examine
     from session_core.settings import Settings
 
-    healthy = True
+    marks = {"ok": "ok   ", "wrong": "WRONG", "unseen": "?    "}
+    found = []
     async for finding in examine(Settings()):
-        healthy = healthy and finding.good
-        print(f"{'ok   ' if finding.good else 'WRONG'} {finding.text}")
+        found.append(finding)
+        if not options.json:
+            print(marks[finding.state], finding.text, flush=True)
+    healthy = all(finding.state != "wrong" for finding in found)
+    if options.json:
+        print(json.dumps({"healthy": healthy, "findings": [finding._asdict() for finding in found]}))
     return FOUND if healthy else FAILED
 
 
