@@ -1,65 +1,100 @@
-"""Writes docs/reports/mutation.json and mutation.md."""
+"""docs/reports/mutation.json and mutation.md: for each file of the Lua its mutants, and the text that they are of."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from session_core import library
 from tests.mutation.survivors import REASONS
 
+REPORTS = Path(__file__).parents[2] / "docs/reports"
 LEAST = 0.9
+MADE_BY = "python -m tests.mutation"
 Result = Mapping[str, Any]
+"""line, before, after, killed_by: the test that failed, or nothing."""
 
 
-def write(directory: Path, environment: Mapping[str, Any], file: str, results: Sequence[Result]) -> str:
-    """Replace the results of one file in the report; returns what is wrong with it, or nothing."""
-    path = directory / "mutation.json"
-    known = json.loads(path.read_text())["mutants"] if path.exists() else []
-    merged = [*(one for one in known if one["file"] != file), *results]
-    merged.sort(key=lambda one: (one["file"], one["line"], one["after"]))
-    path.write_text(json.dumps({"environment": environment, "mutants": merged}, indent=1) + "\n")
+@dataclass(frozen=True)
+class Report:
+    """By file: `sha256` of the Lua, `at`, `image`, `python`, and the results `mutants`."""
 
-    survivors = [one for one in merged if not one["killed_by"]]
-    unexplained = [one for one in survivors if not _reason(one)]
-    killed = len(merged) - len(survivors)
-    rows = [
-        f"| `{_place(one)}` | `{_code(one['before'])}` | `{_code(one['after'])}` | {_reason(one)} |"
-        for one in survivors
-    ]
-    counts = []
-    for name in library.FILES:
-        mine = [one for one in merged if one["file"] == name]
-        counts.append(f"| {name}.lua | {len(mine) or 'not run'} | {sum(bool(one['killed_by']) for one in mine)} |")
-    (directory / "mutation.md").write_text(
-        f"""# Mutants of the Lua
+    files: dict[str, dict[str, Any]]
 
-Made by `{environment["made_by"]}` on {environment["at"]}: image {environment["image"]}, library revision
-{environment["library_revision"]}. Each guard of `session_core/functions/` was removed, forced or negated, each
-comparison and bound moved by one; a mutant is killed if a test of the contract fails.
+    @classmethod
+    def read(cls) -> Self:
+        """What the last runs have found."""
+        path = REPORTS / "mutation.json"
+        return cls(json.loads(path.read_text())["files"] if path.exists() else {})
 
-**{killed} of {len(merged)} mutants killed ({killed / len(merged):.1%}).**
+    def is_current(self, file: str) -> bool:
+        """Whether the results are of the Lua as it is now."""
+        return self.files.get(file, {}).get("sha256") == _digest(file)
 
-| file | mutants | killed |
-|---|---|---|
+    def replace(self, file: str, results: Sequence[Result], environment: Mapping[str, str]) -> None:
+        """Write the results of one file beside those of the others."""
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.files[file] = {"sha256": _digest(file), "at": at, **environment, "mutants": list(results)}
+        known = {"made_by": MADE_BY, "files": {name: self.files[name] for name in library.FILES if name in self.files}}
+        (REPORTS / "mutation.json").write_text(json.dumps(known, indent=1) + "\n")
+        (REPORTS / "mutation.md").write_text(self._page())
+
+    def summary(self) -> str:
+        """Return one sentence."""
+        mutants = [one for file in self.files.values() for one in file["mutants"]]
+        killed = sum(bool(one["killed_by"]) for one in mutants)
+        return f"{killed} of {len(mutants)} mutants killed ({killed / max(len(mutants), 1):.1%})."
+
+    def problems(self) -> str:
+        """Return what is missing: results, reasons, or tests that kill; a line each."""
+        found = [f"{file}.lua has changed, or was not tried" for file in library.FILES if not self.is_current(file)]
+        for file, one in self._survivors():
+            if (file, one["after"]) not in REASONS:
+                found.append(f"{file}.lua:{one['line']}: no reason in tests/mutation/survivors.py: {one['after']}")
+        surviving = {(file, one["after"]) for file, one in self._survivors()}
+        found += [f"{file}: a reason for nothing: {after}" for file, after in REASONS if (file, after) not in surviving]
+        total = sum(len(file["mutants"]) for file in self.files.values())
+        if len(surviving) > (1 - LEAST) * total:
+            found.append(f"fewer than {LEAST:.0%} were killed: {self.summary()}")
+        return "\n".join(found)
+
+    def _survivors(self) -> list[tuple[str, Result]]:
+        return [(name, one) for name, file in self.files.items() for one in file["mutants"] if not one["killed_by"]]
+
+    def _page(self) -> str:
+        counts = [
+            f"| {name}.lua | {len(file['mutants'])} | {sum(bool(one['killed_by']) for one in file['mutants'])} "
+            f"| {file['image']} | {file['at']} |"
+            for name, file in self.files.items()
+        ]
+        survivors = [
+            f"| `{name}.lua:{one['line']}` | `{_code(one['before'])}` | `{_code(one['after'])}` "
+            f"| {REASONS.get((name, one['after']), '')} |"
+            for name, one in self._survivors()
+        ]
+        return f"""# Mutants of the Lua
+
+Made by `{MADE_BY}`. Each guard of `session_core/functions/` was removed, forced or negated, each comparison and bound
+moved by one; a mutant is killed if a test of the contract fails.
+
+**{self.summary()}**
+
+| file | mutants | killed | image | at |
+|---|---|---|---|---|
 {chr(10).join(counts)}
 
 | survivor | was | became | why it survives |
 |---|---|---|---|
-{chr(10).join(rows)}
+{chr(10).join(survivors)}
 """
-    )
-    if unexplained:
-        return "survivors without a reason in tests/mutation/survivors.py:\n" + "\n".join(map(_place, unexplained))
-    return "" if killed >= LEAST * len(merged) else f"only {killed} of {len(merged)} mutants were killed"
 
 
-def _reason(result: Result) -> str:
-    return REASONS.get((result["file"], result["after"]), "")
-
-
-def _place(result: Result) -> str:
-    return f"{result['file']}.lua:{result['line']}"
+def _digest(file: str) -> str:
+    return sha256(files("session_core").joinpath("functions", f"{file}.lua").read_bytes()).hexdigest()
 
 
 def _code(text: str) -> str:

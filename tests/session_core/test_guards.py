@@ -6,7 +6,7 @@ import pytest
 
 from session_core import protocol
 from session_core.ids import BUCKETS, Ref, bucket_of, new_session_id, ref_of
-from session_core.records import NewSession
+from session_core.records import NewSession, Note, Rotation, Update, UserRevocation
 from tests.session_core.conftest import Make
 from tests.session_core.servers import Server
 
@@ -110,3 +110,49 @@ async def test_a_page_of_users_is_about_as_long_as_was_asked_for(on_redis: Make)
     looked_at, users = await sessions._store.users(0, per_bucket[first] + 1)
     assert looked_at == second + 1
     assert await sessions._store.users(0, 0) == (1, [f"user-{n}" for n in range(40) if bucket_of(f"user-{n}") == 0])
+
+
+async def test_a_repeated_rotation_answers_the_same_also_when_the_session_has_ended_since(on_redis: Make) -> None:
+    store = on_redis()._store
+    old, new = (ref_of(new_session_id("alice")) for _ in range(2))
+    await store.create(NewSession(old, "alice", 60_000, 120_000, b"{}", b"", b"", "v1"))
+    what = Rotation(old, new, "v1", "v2", b"", 10_000)
+    first, _ = await store.rotate(what)
+    again, _ = await store.rotate(what)
+    assert (first.code, first.record) == ("ok", again.record)
+    await store.revoke(new, Note("stolen"))
+    ended, _ = await store.rotate(what)
+    assert ended.record is not None
+    assert (ended.code, ended.record.reason) == ("revoked", "stolen")
+
+
+async def test_what_was_revoked_between_the_two_steps_is_neither_rotated_nor_changed(on_redis: Make) -> None:
+    store = on_redis()._store
+    old, new = (ref_of(new_session_id("alice")) for _ in range(2))
+    await store.create(NewSession(old, "alice", 60_000, 120_000, b"{}", b"", b"", "v1"))
+    await store.revoke(old, Note("stolen"))
+    for answer, _ in (
+        await store.rotate(Rotation(old, new, "v1", "v2", b"", 10_000)),
+        await store.update(Update(old, "v1", "v2", b"{}", b"", b"")),
+    ):
+        assert answer.record is not None
+        assert (answer.code, answer.record.reason) == ("revoked", "stolen")
+
+
+async def test_what_ended_between_the_two_steps_is_missing(on_redis: Make) -> None:
+    store = on_redis()._store
+    old, new = (ref_of(new_session_id("alice")) for _ in range(2))
+    assert (await store.rotate(Rotation(old, new, "v1", "v2", b"", 10_000)))[0].code == "missing"
+    assert (await store.update(Update(old, "v1", "v2", b"{}", b"", b"")))[0].code == "missing"
+
+
+async def test_a_login_in_the_first_instant_after_the_cut_off_is_spared(on_redis: Make, redis: Server) -> None:
+    store = on_redis()._store
+    refs = [ref_of(new_session_id("alice")) for _ in range(2)]
+    for ref in refs:
+        await store.create(NewSession(ref, "alice", 60_000, 120_000, b"{}", b"", b"", "v1"))
+    cutoff = await store.now()
+    with redis.admin() as admin:
+        admin.zadd(protocol.user_key("alice"), {refs[0].digest: f"{cutoff}.999", refs[1].digest: cutoff + 1})
+    gone, _ = await store.revoke_user(UserRevocation("alice", cutoff, "", Note()))
+    assert gone == (refs[0].digest,)
