@@ -32,10 +32,11 @@ async def test_nothing_of_a_dead_record_that_is_still_there_gets_into_a_new_sess
     with redis.admin() as admin:
         admin.hset(protocol.session_key(ref), mapping=dead)
     new = NewSession(ref, "alice", 1000, 2000, b"{}", b"", b"", "v")
-    answer, _ = await on_redis()._store.create(new)
-    record = answer.record
-    assert record is not None
-    assert (record.successor, record.evicted, record.sealed, record.wrap) == ("", (), b"", b"")
+    store = on_redis()._store
+    answer, _ = await store.create(new)
+    for record in (answer.record, (await store.read(ref)).record):
+        assert record is not None
+        assert (record.successor, record.evicted, record.sealed, record.wrap) == ("", (), b"", b"")
 
 
 async def test_revoke_all_goes_on_after_a_session_that_the_server_evicted(on_redis: Make, redis: Server) -> None:
