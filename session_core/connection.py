@@ -86,6 +86,14 @@ class Socket(Connection):
         return arguments
 
 
+class LocalSocket(UnixDomainSocketConnection):
+    """By a unix socket. redis-py's own logs in while it connects, so that a refusal looks like a broken connection."""
+
+    async def _connect(self) -> None:
+        async with asyncio.timeout(self.socket_connect_timeout):
+            self._reader, self._writer = await asyncio.open_unix_connection(self.path)
+
+
 class Dialler:
     """Makes connections as the settings say. The TLS context is made once and shared."""
 
@@ -125,7 +133,7 @@ class Dialler:
 
     async def open_path(self, path: str, login: Login, *, db: int = 0) -> AbstractConnection:
         """Connect to a unix socket and log in."""
-        connection = UnixDomainSocketConnection(path=path, **self._common(login, db))
+        connection = LocalSocket(path=path, **self._common(login, db))
         await connection.connect()  # type: ignore[no-untyped-call]
         return connection
 

@@ -8,7 +8,6 @@ import heapq
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, Final
 
 from session_core.ids import BUCKETS, Ref, bucket_of
 from session_core.protocol import event_keys
@@ -25,10 +24,6 @@ from session_core.records import (
     UserRevocation,
 )
 from session_core.settings import Settings
-
-UNLISTED: Final[dict[str, Any]] = {"ttl": 0, "version": "", "sealed": b"", "wrap": b"", "evicted": ()}
-"""What a list leaves out."""
-
 
 class MemoryStore:
     """Sessions in a dictionary; implements `session_core.store.Store`."""
@@ -181,7 +176,7 @@ class MemoryStore:
     async def list_user(self, user_id: str) -> list[tuple[str, Record]]:
         """See `Store`."""
         refs = self._living(user_id, await self.now())
-        return [(ref.digest, self._records[ref]._replace(**UNLISTED)) for ref in refs]
+        return [(ref.digest, _shown(self._records[ref])) for ref in refs]
 
     async def count(self, user_id: str | None = None) -> int:
         """See `Store`."""
@@ -287,3 +282,8 @@ def _tombstone(record: Record, now: int, note: Note) -> Record:
 def _position(position: str) -> tuple[int, int]:
     milliseconds, _, number = position.partition("-")
     return int(milliseconds), int(number or 0)
+
+
+def _shown(record: Record) -> Record:
+    """What a list says of a session: what functions/queries.lua reads for it."""
+    return record._replace(ttl=0, version="", sealed=b"", wrap=b"", evicted=())

@@ -83,23 +83,29 @@ def redis_server(
     port: int | None = None,
     image: str = IMAGE,
     certificates: Path | None = None,
+    sockets: Path | None = None,
 ) -> Iterator[Server]:
     """A server without persistence and password; further arguments as for redis-server.
 
     Args:
         port: fixed on this host.
         certificates: a directory that `sentinel_group.certificates` has filled: listen for TLS too.
+        sockets: a directory: listen on its `redis.sock` too.
     """
     options = ["--port", "6379", "--protected-mode", "no", "--save", "", *arguments]
     if certificates is not None:
         names = {"cert-file": "redis-1.crt", "key-file": "redis-1.key", "ca-cert-file": "ca.crt"}
         options += ["--tls-port", str(TLS_PORT), "--tls-auth-clients", "no"]
         options += [word for name, file in names.items() for word in (f"--tls-{name}", f"/conf/{file}")]
+    if sockets is not None:
+        options += ["--unixsocket", "/sockets/redis.sock"]
     container = DockerContainer(image, labels={LABEL: OWNER}, entrypoint=[program(image)], command=options)  # type: ignore[arg-type]
     container.with_network(bridge).with_network_aliases(alias).with_bind_ports(6379, port or free_port())
     if certificates is not None:
         container.with_volume_mapping(str(certificates), "/conf", "ro").with_bind_ports(TLS_PORT, free_port())
         container.with_kwargs(user=str(os.getuid()))
+    if sockets is not None:
+        container.with_volume_mapping(str(sockets), "/sockets", "rw").with_kwargs(user=str(os.getuid()))
     container.start()
     try:
         server = Server(int(container.get_exposed_port(6379)), container, certificates)

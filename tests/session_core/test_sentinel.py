@@ -3,17 +3,18 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from session_core import Session, SessionManager
+from session_core import Session, SessionManager, acl
 from session_core.deploy import load_functions
 from session_core.errors import SettingsError, StoreDenied, StoreUnavailable
 from session_core.pool import DOUBT_SECONDS
-from tests.session_core.sentinel_group import SENTINELS, Group, sentinel_group
+from session_core.scripts import script_of
+from tests.session_core.sentinel_group import NODES, PASSWORD, SENTINELS, Group, sentinel_group
 
 pytestmark = pytest.mark.engine
 
@@ -157,6 +158,47 @@ async def test_a_failover_under_load_costs_no_call_and_no_durable_session(
     finally:
         group.docker(old, "start")
     await _until_durable(sessions)
+
+
+@pytest.fixture
+async def scripts(group: Group) -> AsyncIterator[SessionManager]:
+    """A manager that runs scripts, as a user who may call no function, on servers that have none."""
+    nodes = [name for name in group.containers if name not in SENTINELS]
+    for rule in (acl.EVAL_APP_RULE, acl.APP_RULE):
+        for node in nodes:
+            with group.admin(node) as admin:
+                admin.execute_command(
+                    "ACL", "SETUSER", "sessions", "resetpass", f">{PASSWORD}", "nocommands", *rule.split()
+                )
+        if rule == acl.EVAL_APP_RULE:
+            with group.admin(group.primary()) as admin:
+                admin.execute_command("FUNCTION", "FLUSH")
+            await load_functions(group.settings(session_scripts="eval"))
+            async with SessionManager(group.settings(session_scripts="eval")) as made:
+                yield made
+
+
+async def test_scripts_go_on_on_a_new_primary_that_has_none_of_them(group: Group, scripts: SessionManager) -> None:
+    await _until_durable(scripts)
+    session, stolen = [await scripts.create_session("carol") for _ in range(2)]
+    assert (await scripts.revoke_session(stolen.session_id, "stolen")).durable
+    old = group.primary()
+    known = [script_of(name).sha for name in ("session_create_v1", "session_revoke_v1")]
+    for node, has in ((old, True), (next(name for name in NODES[:2] if name != old), False)):
+        with group.admin(node) as admin:
+            assert admin.script_exists(*known) == [has, has]
+    group.docker(old, "kill")
+    try:
+        created = await scripts.create_session("bob")
+        assert group.primary() != old
+        assert await scripts.refresh_session(created.session_id) is not None
+        assert [one.handle for one in await scripts.get_user_sessions("carol")] == [session.handle]
+        assert await scripts.revoke_session(session.session_id)
+        assert await scripts.count_user_sessions("carol") == 0
+    finally:
+        group.docker(old, "start")
+        await asyncio.to_thread(group.wait)
+    await _until_durable(scripts)
 
 
 async def _until_durable(sessions: SessionManager) -> None:
