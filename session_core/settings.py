@@ -110,6 +110,8 @@ class Settings(BaseSettings):
             raise _refused("SESSION_WAIT_TIMEOUT_MS must be shorter than SESSION_DEADLINE_SECONDS")
         if self.session_backend == "redis":
             self._check_redis()
+        elif self.session_wait_replicas:
+            raise _refused("SESSION_WAIT_REPLICAS asks for replicas, SESSION_BACKEND=memory has none")
         return self
 
     def _check_redis(self) -> None:

@@ -69,6 +69,27 @@ async def test_keys_outside_of_the_patterns_are_refused(redis: Server, key: str)
                 app.execute_command(*command)
 
 
+async def test_every_command_of_the_rule_is_refused_on_any_other_key(redis: Server) -> None:
+    keyed = {*acl.CALLED, *acl.INSIDE} - {"role", "time", "wait"}
+    with redis.admin() as admin:
+        needed = dict(_all_commands(admin))
+        for name in keyed:
+
+            def may(key: str, name: str = name) -> bool:
+                words: dict[str, list[str]] = {"xread": ["STREAMS", key, "0"]} | {
+                    called: ["function", "1", key] for called in ("fcall", "fcall_ro")
+                }
+                return _allows(admin, name, words.get(name, [key] * needed[name]))
+
+            assert may("session:{1}:x"), name
+            assert not [
+                key for key in ("other", "session:plain", "session_index", "*", "session_meta:x") if may(key)
+            ], name
+            assert may("session_meta") == (
+                name in {"hmget", "exists", "zcard", "zcount", "zrange", "xread", "fcall_ro"}
+            )
+
+
 async def test_the_layout_of_the_data_is_read_only_for_the_application(redis: Server) -> None:
     with redis.admin(username="sessions", password=APP_PASSWORD) as app:
         assert app.hmget("session_meta", "buckets") == [b"256"]
@@ -123,8 +144,12 @@ def _all_commands(admin: Any) -> Iterator[tuple[str, int]]:
 
 
 def _may_run(admin: Any, name: str, arguments: int) -> bool:
+    return _allows(admin, name, ["session:{1}:x"] * arguments)
+
+
+def _allows(admin: Any, name: str, arguments: list[str]) -> bool:
     try:
-        answer = admin.execute_command("ACL", "DRYRUN", "sessions", *name.split("|"), *["session:{1}:x"] * arguments)
+        answer = admin.execute_command("ACL", "DRYRUN", "sessions", *name.split("|"), *arguments)
     except ResponseError:  # allowed, and then it found the arguments to be nonsense
         return True
-    return b"no permissions to run" not in answer
+    return answer == b"OK" or b"no permissions to" not in answer

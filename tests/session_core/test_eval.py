@@ -23,7 +23,7 @@ from tests.session_core import (
     test_revocation,
     test_views,
 )
-from tests.session_core.conftest import APP_PASSWORD, DEPLOY_PASSWORD, Make, redis_settings
+from tests.session_core.conftest import APP_PASSWORD, DEPLOY_PASSWORD, Make, prepare, redis_settings
 from tests.session_core.servers import Server
 
 pytestmark = pytest.mark.engine
@@ -46,9 +46,10 @@ for _module in SUITE:
             globals()[_name] = _test
 
 
-@pytest.fixture
-async def without_functions(redis: Server) -> Server:
+@pytest.fixture(params=["redis", "valkey"])
+async def without_functions(request: pytest.FixtureRequest) -> Server:
     """The server with users that may call no function, without library and scripts."""
+    redis = await prepare(request.getfixturevalue(f"shared_{request.param}"))
     with redis.admin() as admin:
         for user, password, rule in (
             ("sessions", APP_PASSWORD, acl.EVAL_APP_RULE),

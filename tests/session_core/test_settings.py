@@ -85,6 +85,7 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
         ({"redis_url": REDIS, "session_max_concurrent": -1}, "SESSION_MAX_CONCURRENT"),
         ({"redis_url": REDIS, "session_limit_policy": "youngest"}, "SESSION_LIMIT_POLICY"),
         ({"redis_url": REDIS, "session_backend": "postgres"}, "SESSION_BACKEND"),
+        ({"session_backend": "memory", "session_wait_replicas": 1}, "SESSION_WAIT_REPLICAS"),
         ({"redis_url": REDIS, "session_wait_timeout_ms": 0}, "SESSION_WAIT_TIMEOUT_MS"),
         (
             {"redis_url": REDIS, "session_wait_timeout_ms": 1000, "session_deadline_seconds": 1},
