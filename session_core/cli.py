@@ -20,6 +20,13 @@ from session_core.errors import SessionError
 if TYPE_CHECKING:
     from session_core.manager import SessionManager
 
+EXAMPLES: Final = """examples:
+  session-core doctor                              what is wrong between here and Redis
+  session-core list alice                          her live sessions, by their handles
+  session-core revoke --user alice --reason stolen
+  session-core get - <<< "$COOKIE"                 the id by standard input: it is a secret
+  redis-cli HGETALL "$(session-core key HANDLE)"
+"""
 FOUND: Final = 0
 FAILED: Final = 1
 MISSING: Final = 3
@@ -37,7 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="session-core", description="User sessions on Redis.")
+    parser = argparse.ArgumentParser(
+        prog="session-core",
+        description="User sessions on Redis. Settings come from the environment, as for the library.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def command(name: str, run: Callable[[argparse.Namespace], Awaitable[int]], text: str) -> argparse.ArgumentParser:

@@ -51,7 +51,11 @@ class Report:
 
     def problems(self) -> str:
         """Return what is missing: results, reasons, or tests that kill; a line each."""
-        found = [f"{file}.lua has changed, or was not tried" for file in library.FILES if not self.is_current(file)]
+        found = [
+            f"{file}.lua has changed since it was tried: {MADE_BY} --resume"
+            for file in library.FILES
+            if not self.is_current(file)
+        ]
         for file, one in self._survivors():
             if (file, one["after"]) not in REASONS:
                 found.append(f"{file}.lua:{one['line']}: no reason in tests/mutation/survivors.py: {one['after']}")

@@ -1,6 +1,7 @@
 """Why some mutants live: they change nothing that anybody can observe. By file and what the line became."""
 
 REASONS: dict[tuple[str, str], str] = {
+    ("create", "while held >= 0 do"): "one more look, which finds nothing dead and ends the loop",
     ("refresh", "if target > expires and (threshold <= 0 or expires - now < threshold) then"): (
         "no caller sends a threshold of 0: SESSION_REFRESH_THRESHOLD is at least 1 s"
     ),

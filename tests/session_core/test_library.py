@@ -8,6 +8,7 @@ import pytest
 from session_core import library, protocol
 from session_core.deploy import load_functions
 from session_core.errors import StoreDenied
+from tests.mutation.report import Report
 from tests.session_core.conftest import APP_PASSWORD, redis_settings
 from tests.session_core.servers import Server
 
@@ -53,3 +54,7 @@ async def test_the_application_cannot_load_it(redis: Server) -> None:
     as_application = redis_settings(redis, redis_deploy_username="sessions", redis_deploy_password=APP_PASSWORD)
     with pytest.raises(StoreDenied):
         await load_functions(as_application)
+
+
+def test_the_report_of_the_mutants_is_of_this_lua_and_explains_every_survivor() -> None:
+    assert Report.read().problems() == ""
