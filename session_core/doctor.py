@@ -1,7 +1,9 @@
 """Connects as the application does and says, step by step, what works, what is wrong, and what this user cannot see."""
 
+import os
 import time
 from collections.abc import AsyncIterator, Callable
+from difflib import get_close_matches
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from session_core import protocol
@@ -15,6 +17,8 @@ from session_core.settings import Settings
 SKEW_MS: Final = 1000
 PATIENCE_SECONDS: Final = 5.0
 DATABASES: Final = 16
+ALIKE: Final = 0.9
+"""From which likeness on a variable of the environment is taken for a misspelt setting."""
 State: TypeAlias = Literal["ok", "wrong", "unseen"]
 _INSTEAD: Final = (
     "to end sessions: session-core revoke --user USER; never FLUSHDB, which logs everybody out and also removes "
@@ -73,6 +77,7 @@ def _settings(settings: Settings) -> list[Finding]:
     target, found = settings.target, []
     place = target.path or ", ".join(map(str, target.addresses))
     found.append(Finding("ok", "settings", f"settings: {'Sentinels' if target.sentinel else 'Redis'} at {place}"))
+    found += _misspelt(settings)
     if not settings.tls and not target.path:
         text = "no TLS: passwords and sessions cross the network in clear (rediss://, REDIS_SSL)"
         found.append(Finding("wrong", "tls", text))
@@ -83,6 +88,16 @@ def _settings(settings: Settings) -> list[Finding]:
         text = "SESSION_WAIT_REPLICAS is 0: no write waits for a replica, none is durable"
         found.append(Finding("ok", "durability", text))
     return found
+
+
+def _misspelt(settings: Settings) -> list[Finding]:
+    known = [name.upper() for name in type(settings).model_fields]
+    ours = sorted(name for name in set(os.environ) - set(known) if name.startswith(("REDIS_", "SESSION_")))
+    return [
+        Finding("wrong", "settings", f"{name} is no setting and says nothing: {meant[0]} is meant?")
+        for name in ours
+        if (meant := get_close_matches(name, known, 1, ALIKE))
+    ]
 
 
 async def _unreachable(settings: Settings, store: RedisStore, error: StoreError) -> AsyncIterator[Finding]:

@@ -57,12 +57,14 @@ class Report:
             if not self.is_current(file)
         ]
         for file, one in self._survivors():
-            if (file, one["after"]) not in REASONS:
+            if _key(file, one) not in REASONS:
                 found.append(f"{file}.lua:{one['line']}: no reason in tests/mutation/survivors.py: {one['after']}")
-        surviving = {(file, one["after"]) for file, one in self._survivors()}
-        found += [f"{file}: a reason for nothing: {after}" for file, after in REASONS if (file, after) not in surviving]
+        surviving = {_key(file, one) for file, one in self._survivors()}
+        found += [
+            f"{reason[0]}.lua: a reason for nothing: {reason[2]}" for reason in REASONS if reason not in surviving
+        ]
         total = sum(len(file["mutants"]) for file in self.files.values())
-        if len(surviving) > (1 - LEAST) * total:
+        if len(self._survivors()) > (1 - LEAST) * total:
             found.append(f"fewer than {LEAST:.0%} were killed: {self.summary()}")
         return "\n".join(found)
 
@@ -77,7 +79,7 @@ class Report:
         ]
         survivors = [
             f"| `{name}.lua:{one['line']}` | `{_code(one['before'])}` | `{_code(one['after'])}` "
-            f"| {REASONS.get((name, one['after']), '')} |"
+            f"| {REASONS.get(_key(name, one), '')} |"
             for name, one in self._survivors()
         ]
         return f"""# Mutants of the Lua
@@ -99,6 +101,10 @@ moved by one; a mutant is killed if a test of the contract fails.
 
 def _digest(file: str) -> str:
     return sha256(files("session_core").joinpath("functions", f"{file}.lua").read_bytes()).hexdigest()
+
+
+def _key(file: str, one: Result) -> tuple[str, str, str]:
+    return file, one["before"], one["after"]
 
 
 def _code(text: str) -> str:

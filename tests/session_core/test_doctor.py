@@ -157,6 +157,17 @@ async def test_a_clock_that_is_off_is_named(redis: Server) -> None:
     assert "NTP" in text
 
 
+async def test_a_misspelt_variable_is_named_and_those_of_others_are_not(
+    redis: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SESSION_TTL_SECOND", "SESSION_ADMIN_TOKEN", "SESSION_COOKIE_NAME", "REDIS_HOST", "REDIS_PORT"):
+        monkeypatch.setenv(name, "60")
+    found = [
+        one.text async for one in examine(redis_settings(redis)) if (one.about, one.state) == ("settings", "wrong")
+    ]
+    assert found == ["SESSION_TTL_SECOND is no setting and says nothing: SESSION_TTL_SECONDS is meant?"]
+
+
 async def test_the_command_speaks_to_people_and_to_programs(run: Run, redis: Server) -> None:
     def check() -> None:
         people, programs = run("doctor"), run("doctor", "--json")

@@ -1,5 +1,6 @@
 """What the functions do with states that no call of ours brings about: keys that the server evicted, a long backlog."""
 
+import asyncio
 from string import ascii_lowercase, ascii_uppercase, digits
 
 import pytest
@@ -69,6 +70,29 @@ async def test_of_equally_idle_sessions_the_older_one_goes(on_redis: Make, redis
             admin.hset(protocol.session_key(ref_of(session.session_id)), "seen", 1)
     for session in made:
         assert (await sessions.create_session("alice")).evicted == (session.handle,)
+
+
+async def test_of_several_that_have_to_go_the_oldest_goes_first_whoever_was_seen_last(on_redis: Make) -> None:
+    many, few = on_redis(), on_redis(session_max_concurrent=1)
+    made = [await many.create_session("alice") for _ in range(3)]
+    await asyncio.sleep(0.002)
+    await many.refresh_session(made[0].session_id)
+    assert (await few.create_session("alice")).evicted == tuple(one.handle for one in made)
+
+
+async def test_of_several_that_are_equally_idle_the_older_ones_go(on_redis: Make, redis: Server) -> None:
+    many, few = on_redis(), on_redis(session_max_concurrent=6, session_limit_policy="idle")
+    made = [await many.create_session("alice") for _ in range(12)]
+    with redis.admin() as admin:
+        for session in made:
+            admin.hset(protocol.session_key(ref_of(session.session_id)), "seen", 1)
+    assert (await few.create_session("alice")).evicted == tuple(one.handle for one in made[:7])
+
+
+async def test_what_a_session_does_not_have_takes_up_no_memory(on_redis: Make, redis: Server) -> None:
+    session = await on_redis().create_session("alice")
+    with redis.admin() as admin:
+        assert b"" not in admin.hvals(protocol.session_key(ref_of(session.session_id)))
 
 
 async def test_a_login_clears_any_number_of_the_users_expired_sessions(on_redis: Make, redis: Server) -> None:
