@@ -1,4 +1,4 @@
-"""Why some mutants live: they change nothing that anybody can observe. By file, what the line was, and what it became."""
+"""Why some mutants live: they change nothing that anybody can observe. By file, the line before and after."""
 
 _SLIDE = "if target > expires and (threshold < 0 or expires - now < threshold) then"
 _SPARED = "spared = digest_of(load_current(session_key(tag, spared), now)) end"
