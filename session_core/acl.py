@@ -59,3 +59,10 @@ EVAL_DEPLOY_RULE: Final = rule(("hmget", "hsetnx", "role", "wait"), READABLE)
 
 SENTINEL_RULE: Final = rule(("sentinel|get-master-addr-by-name", "sentinel|replicas"), ())
 """The same application on the Sentinels (``REDIS_SENTINEL_USERNAME``)."""
+
+_CLUSTER: Final = ("asking", "cluster|slots", "readonly")
+
+
+def on_cluster(rule_text: str) -> str:
+    """Return the rule of the application's or the deploy user as the nodes of a Redis Cluster need it."""
+    return " ".join([rule_text, *(f"+{name}" for name in _CLUSTER)])

@@ -10,12 +10,14 @@ from session_core.errors import SettingsError
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 _SCHEMES: Final = {
-    "redis": (False, False),
-    "rediss": (False, True),
-    "redis-sentinel": (True, False),
-    "rediss-sentinel": (True, True),
+    "redis": ("server", False),
+    "rediss": ("server", True),
+    "redis-sentinel": ("sentinel", False),
+    "rediss-sentinel": ("sentinel", True),
+    "redis-cluster": ("cluster", False),
+    "rediss-cluster": ("cluster", True),
 }
-"""Scheme: (asks Sentinel, TLS)."""
+"""Scheme: (what the addresses are, TLS)."""
 
 
 class Address(NamedTuple):
@@ -34,14 +36,16 @@ class Target:
     """What ``REDIS_URL`` says.
 
     Attributes:
-        addresses: the server, or the Sentinels; empty for a unix socket.
+        addresses: the server, the Sentinels, or some nodes of the cluster; empty for a unix socket.
         master: the name of the group that the Sentinels watch; empty without Sentinel.
+        cluster: whether the addresses are of a Redis Cluster, which names its other nodes itself.
         path: of the unix socket, else empty.
     """
 
     addresses: tuple[Address, ...]
     tls: bool = False
     master: str = ""
+    cluster: bool = False
     path: str = ""
     db: int = 0
     username: str = ""
@@ -57,14 +61,14 @@ def parse_url(url: str) -> Target:
     """Read one of the forms below; user name and password before ``@`` are allowed in each.
 
     ``redis://host[:port][/db]``, ``rediss://…``, ``redis-sentinel://host[:port],…/master[/db]``, ``rediss-sentinel://…``,
-    ``unix:///path``.
+    ``redis-cluster://host[:port],…``, ``rediss-cluster://…``, ``unix:///path``.
 
     Raises:
         SettingsError: any other form; the message never holds the URL, which may contain a password.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or (scheme not in _SCHEMES and scheme != "unix"):
-        raise _bad("must start with redis://, rediss://, redis-sentinel://, rediss-sentinel:// or unix://")
+        raise _bad(f"must start with {', '.join(f'{known}://' for known in _SCHEMES)} or unix://")
     if "?" in rest or "#" in rest:
         raise _bad("takes no ?options; use the REDIS_… variables (percent-encode ? and # in passwords)")
     credentials, at, rest = rest.rpartition("@")
@@ -74,19 +78,19 @@ def parse_url(url: str) -> Target:
         if not rest.startswith("/"):
             raise _bad("needs an absolute path: unix:///run/redis.sock")
         return Target((), path=unquote(rest), username=username, password=password)
-    asks_sentinel, tls = _SCHEMES[scheme]
+    kind, tls = _SCHEMES[scheme]
     hosts, *path = rest.rstrip("/").split("/")
-    port = SENTINEL_PORT if asks_sentinel else REDIS_PORT
+    port = SENTINEL_PORT if kind == "sentinel" else REDIS_PORT
     addresses = tuple(_address(host, port) for host in hosts.split(","))
-    if asks_sentinel:
-        master = unquote(path.pop(0)) if path else ""
-        if not master:
-            raise _bad("needs the master name: redis-sentinel://host:26379/mymaster")
-    elif len(addresses) > 1:
-        raise _bad("names several hosts: only the redis-sentinel:// forms do")
-    else:
-        master = ""
-    return Target(addresses, tls=tls, master=master, db=_database(path), username=username, password=password)
+    master = unquote(path.pop(0)) if kind == "sentinel" and path else ""
+    if kind == "sentinel" and not master:
+        raise _bad("needs the master name: redis-sentinel://host:26379/mymaster")
+    if kind == "server" and len(addresses) > 1:
+        raise _bad("names several hosts: only the redis-sentinel:// and redis-cluster:// forms do")
+    db = _database(path)
+    if kind == "cluster" and db:
+        raise _bad("names a database: a cluster has only number 0")
+    return Target(addresses, tls, master, kind == "cluster", db=db, username=username, password=password)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "--sentinel", dest="rule", action="store_const", const=acl.SENTINEL_RULE, help="on the Sentinels"
     )
     rules.add_argument("--eval", action="store_true", help="for SESSION_SCRIPTS=eval, where functions are refused")
+    rules.add_argument("--cluster", action="store_true", help="for the nodes of a Redis Cluster")
     rules.set_defaults(rule=acl.APP_RULE)
     doctor = command(
         "doctor", _doctor, "connect as the application does and say what is wrong; status 1 if something is"
@@ -165,7 +166,8 @@ async def _load(_options: argparse.Namespace) -> int:
 
 async def _acl(options: argparse.Namespace) -> int:
     scripts = {acl.APP_RULE: acl.EVAL_APP_RULE, acl.DEPLOY_RULE: acl.EVAL_DEPLOY_RULE} if options.eval else {}
-    print(scripts.get(options.rule, options.rule))
+    rule = scripts.get(options.rule, options.rule)
+    print(acl.on_cluster(rule) if options.cluster else rule)
     return FOUND
 
 

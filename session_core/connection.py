@@ -14,6 +14,7 @@ import hiredis
 from redis._parsers import BaseParser
 from redis.asyncio.connection import AbstractConnection, Connection, UnixDomainSocketConnection
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
@@ -209,7 +210,10 @@ def sort(error: Exception) -> StoreError | None:
     if isinstance(error, _AGAIN) or text.startswith(_AGAIN_CODES):
         return None
     if "Function not found" in text:
-        return StoreNotReady(f"the functions of this library are missing: {_LOAD}")
+        where = text.partition("Function not found")[2]  # the node of a cluster
+        return StoreNotReady(f"the functions of this library are missing{where}: {_LOAD}")
+    if isinstance(error, AskError):
+        text += " (a node of a Redis Cluster: REDIS_URL must be a redis-cluster:// one)"
     return StoreError(f"unexpected answer: {text}" if isinstance(error, RedisError) else f"unexpected: {error!r}")
 
 

@@ -1,6 +1,7 @@
 """Loads the function library with the deploy user. The application itself has no right to."""
 
 from session_core import library, protocol
+from session_core.address import Address
 from session_core.connection import Login
 from session_core.errors import SettingsError, StoreError, StoreNotReady
 from session_core.ids import BUCKETS
@@ -11,6 +12,8 @@ from session_core.settings import Settings
 
 async def load_functions(settings: Settings) -> str:
     """Load the library where it is missing, other than ours, or older; say what was done. May be repeated at will.
+
+    In a cluster it is loaded on every primary, and what was done is one line for each.
 
     Raises:
         SettingsError: the deploy user is not set.
@@ -26,7 +29,8 @@ async def load_functions(settings: Settings) -> str:
         await _lay_out(link)
         if settings.session_scripts == "eval":
             return "session_meta is in place; SESSION_SCRIPTS=eval needs no library"
-        return await _load(link)
+        done = [(server, await _load(link, server)) for server in link.servers()]
+        return "\n".join(f"{server}: {what}" if server else what for server, what in done)
     finally:
         await link.aclose()
 
@@ -42,26 +46,26 @@ async def _lay_out(link: Link) -> None:
         raise StoreNotReady(message)
 
 
-async def _load(link: Link) -> str:
+async def _load(link: Link, server: Address | str) -> str:
     try:
-        found = await link.ask(protocol.revision())
+        found = await link.ask(protocol.revision(server))
     except StoreNotReady:
         found = 0
     if found > library.REVISION:
         return f"the server has the newer revision {found}; revision {library.REVISION} was not loaded"
     ours = library.source()
-    if found == library.REVISION and await link.ask(_installed()) == ours:
+    if found == library.REVISION and await link.ask(_installed(server)) == ours:
         return f"{library.NAME} revision {found} is loaded already"
-    load = Call(("FUNCTION", "LOAD", "REPLACE", ours), lambda _reply, _now: None, writes=True)
+    load = Call(("FUNCTION", "LOAD", "REPLACE", ours), lambda _reply, _now: None, writes=True, at=server)
     _, durable = await link.ask_durably(load)
-    if await link.ask(protocol.revision()) != library.REVISION:
+    if await link.ask(protocol.revision(server)) != library.REVISION:
         message = "the server does not answer with the revision that was just loaded"
         raise StoreError(message)
     confirmed = "confirmed by the replicas" if durable else "not confirmed by a replica"
     return f"loaded {library.NAME} revision {library.REVISION} ({confirmed})"
 
 
-def _installed() -> Call[str]:
+def _installed(server: Address | str) -> Call[str]:
     def read(reply: Reply, _now: int) -> str:
         for found in reply if isinstance(reply, list) else []:
             fields = found if isinstance(found, list) else []
@@ -71,7 +75,7 @@ def _installed() -> Call[str]:
                 return code.decode()
         return ""
 
-    return Call(("FUNCTION", "LIST", "LIBRARYNAME", library.NAME, "WITHCODE"), read)
+    return Call(("FUNCTION", "LIST", "LIBRARYNAME", library.NAME, "WITHCODE"), read, at=server)
 
 
 def _number(reply: Reply, _now: int) -> int:

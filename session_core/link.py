@@ -1,26 +1,30 @@
-"""Sends calls to the primary, again and again until their deadline: the loop is around the command.
+"""Sends calls to the server that they belong to, again and again until their deadline: the loop is around the command.
 
-Calls of one turn of the event loop share a write, in three lanes (`session_core.lane`): reads, writes, and durable
-writes behind one WAIT. A call that blocks its connection on the server gets one of its own.
+Calls to one server that are made in one turn of the event loop share a write, in three lanes (`session_core.lane`):
+reads, writes, and durable writes behind one WAIT. A call that blocks its connection on the server gets one of its own.
 
-Each repeat after a broken connection or a refusal takes a new look at who the primary is (`session_core.pool`).
+Which server it is, a route knows (`session_core.route`, `session_core.cluster`): each repeat after a broken connection
+or a refusal takes a new look.
 """
 
 import asyncio
 import random
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Final, TypeVar
 
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from session_core import protocol
+from session_core.address import Address
 from session_core.breaker import Breaker
-from session_core.connection import Login, Outcome, exchange, sort
+from session_core.cluster import Cluster
+from session_core.connection import Login, sort
 from session_core.errors import StoreUnavailable
-from session_core.pool import Kind, Pool
+from session_core.pool import Kind
 from session_core.protocol import Call, Reply
 from session_core.records import Effort
+from session_core.route import Direct, Route, ThroughSentinel
 from session_core.settings import Settings
 
 FIRST_PAUSE_SECONDS: Final = 0.02
@@ -29,7 +33,7 @@ T = TypeVar("T")
 
 
 class Link:
-    """Sends calls to the primary. Make one and keep it: it holds the connections."""
+    """Sends calls. Make one and keep it: it holds the connections."""
 
     def __init__(self, settings: Settings, login: Login | None = None) -> None:
         """Read the settings; nothing is sent. `login` replaces the user of the settings."""
@@ -37,18 +41,25 @@ class Link:
         password = settings.redis_password.get_secret_value() or target.password
         self._deadline_seconds = settings.session_deadline_seconds
         self._wanted = settings.wait_replicas
-        self._pool = Pool(settings, login or Login(settings.redis_username or target.username, password))
+        way = Cluster if target.cluster else ThroughSentinel if target.sentinel else Direct
+        self._route: Route = way(settings, login or Login(settings.redis_username or target.username, password))
         self.effort = Effort()
         self._breaker = Breaker(settings.fail_fast_seconds)
 
-    async def ask(self, call: Call[T], *, seconds: float | None = None, once: bool = False) -> T:
-        """Send a call and return its result; `once` does not repeat it.
+    async def ask(self, call: Call[T], *, seconds: float | None = None, once: bool = False, stale: bool = False) -> T:
+        """Send a call and return its result.
+
+        Args:
+            call: what to send.
+            seconds: instead of the deadline of the settings.
+            once: do not repeat it.
+            stale: a replica may answer, which is a moment behind.
 
         Raises:
             StoreUnavailable: no answer within the deadline.
             StoreError: an answer that no repeat can better.
         """
-        reply, time = await self._persist(call, "write" if call.writes else "read", seconds, once=once)
+        reply, time = await self._persist(call, "write" if call.writes else "read", seconds, once=once, stale=stale)
         return call.read(reply, protocol.read_time(time) if call.clock else 0)
 
     async def ask_durably(self, call: Call[T]) -> tuple[T, bool]:
@@ -59,14 +70,24 @@ class Link:
         """
         if not self._wanted:
             return await self.ask(call), False
-        reply, confirmed = await self._persist(call, "durable", None, once=False)
+        reply, confirmed = await self._persist(call, "durable", None)
         return call.read(reply, 0), isinstance(confirmed, int) and confirmed >= self._wanted
+
+    def spread(self, keys: Iterable[str]) -> Sequence[tuple[str, ...]]:
+        """Group keys by what one call can take: all of them, but in a cluster those of one slot."""
+        return self._route.spread(keys)
+
+    def servers(self) -> Sequence[Address | str]:
+        """Return every primary, in words that `Call.at` takes; those of a cluster are known after a first call."""
+        return self._route.servers()
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._pool.aclose()
+        await self._route.aclose()
 
-    async def _persist(self, call: Call[T], kind: Kind, seconds: float | None, *, once: bool) -> tuple[Reply, Reply]:
+    async def _persist(
+        self, call: Call[T], kind: Kind, seconds: float | None, *, once: bool = False, stale: bool = False
+    ) -> tuple[Reply, Reply]:
         loop = asyncio.get_running_loop()
         patience = self._deadline_seconds if seconds is None else seconds
         deadline = loop.time() + patience
@@ -79,7 +100,7 @@ class Link:
             self.effort.calls += 1
             self.effort.repeats += attempt > 0
             try:
-                return await self._attempt(call, kind, deadline)
+                return await self._attempt(call, kind, deadline, stale=stale)
             except (RedisError, OSError, TimeoutError) as error:
                 final = sort(error)
                 if final is not None:
@@ -94,8 +115,8 @@ class Link:
             await asyncio.sleep(pause)
         raise AssertionError  # pragma: no cover - count() does not end
 
-    async def _attempt(self, call: Call[T], kind: Kind, deadline: float) -> tuple[Reply, Reply]:
-        outcome, closing = await self._exchange(call, kind, deadline)
+    async def _attempt(self, call: Call[T], kind: Kind, deadline: float, *, stale: bool) -> tuple[Reply, Reply]:
+        outcome, closing = await self._route.exchange(call, kind, deadline, stale=stale)
         self._breaker.answered()
         if isinstance(outcome, RedisError):
             raise await self._doubtful(outcome, deadline)
@@ -103,24 +124,9 @@ class Link:
             raise await self._doubtful(closing, deadline)
         return outcome, closing
 
-    async def _exchange(self, call: Call[T], kind: Kind, deadline: float) -> tuple[Outcome, Outcome]:
-        if call.blocks:
-            async with asyncio.timeout_at(deadline), self._pool.connection() as connection:
-                [outcome] = await exchange(connection, [call.words])
-            return outcome, None
-        lane = self._pool.lane(kind)
-        if lane is None:
-            async with asyncio.timeout_at(deadline):
-                lane = await self._pool.open_lane(kind)
-        try:
-            return await lane.ask(call.words, deadline, closes=call.clock or kind == "durable")
-        except RedisConnectionError:
-            await self._pool.lost(lane)
-            raise
-
     async def _doubtful(self, refusal: RedisError, deadline: float) -> RedisError:
         if sort(refusal) is None:
             # A primary that was cut off refuses writes (NOREPLICAS) or has become a replica (READONLY).
             async with asyncio.timeout_at(deadline):
-                await self._pool.doubt()
+                await self._route.doubt()
         return refusal

@@ -108,19 +108,22 @@ class SessionManager:
         session = self._session(session_id, new.ref, answer.record, content.wrap, durable)
         return replace(session, evicted=evicted) if evicted else session
 
-    async def get_session(self, session_id: str) -> Session | None:
+    async def get_session(self, session_id: str, *, consistent: bool = False) -> Session | None:
         """Return the session, extended if it slides and that is due; None if it expired or never was.
 
         A revoked session is returned for SESSION_TOMBSTONE_SECONDS with `is_active=False` and its `revocation`. An
         extension is a second round trip, and so is reading under an id that was rotated away and is in its grace. If
         the extension fails, the session is returned as it is.
 
+        With SESSION_READ_FROM=replica the answer may be 3 s behind, unless it is to be `consistent`; an id that the
+        replica does not know is looked for at the primary, in a second round trip.
+
         Raises:
             InvalidSessionId: malformed, or a handle.
             SealBroken: the sealed metadata was tampered with.
         """
         session_id = await self._adopted(session_id)
-        current, answer, wrap = await self._read(ref_of(session_id))
+        current, answer, wrap = await self._read(ref_of(session_id), consistent=consistent)
         if answer.code == "ok" and answer.record is not None and self._due(answer.record, answer.now):
             try:
                 extended = await self._store.refresh(current, self.settings.session_refresh_threshold * 1000, once=True)
@@ -186,7 +189,7 @@ class SessionManager:
         note = Note(checked_note(reason, "reason"), checked_note(actor, "actor"))
         spared = ref_of_either(except_session_id) if except_session_id is not None else None
         bucket = bucket_of(user_id)
-        cutoff = await self._store.now()
+        cutoff = await self._store.now(user_id)
         digest = spared.digest if spared is not None and spared.bucket == bucket else ""
         digests, durable = await self._journal.revoke_user(UserRevocation(user_id, cutoff, digest, note))
         self.counts.revoked += len(digests)
@@ -303,8 +306,8 @@ class SessionManager:
 
         To resume, pass the `at` of the last event seen: events of the same millisecond come again.
         """
-        start = await self._store.now() if after is None else int(after.timestamp() * 1000) - 1
-        positions = dict.fromkeys(protocol.event_keys(), f"{start}-0")
+        start = after and dict.fromkeys(protocol.event_keys(), f"{int(after.timestamp() * 1000) - 1}-0")
+        positions = start or await self._store.positions()
         while True:
             for key, position, fields in await self._store.events(positions, EVENT_WAIT_MS):
                 positions[key] = position
@@ -347,14 +350,14 @@ class SessionManager:
         record = (await self._store.read(old)).record
         return adopted_id(session_id, record.user if record else "")  # an unknown one leads to nothing
 
-    async def _read(self, ref: Ref) -> tuple[Ref, Answer, bytes]:
+    async def _read(self, ref: Ref, *, consistent: bool = True) -> tuple[Ref, Answer, bytes]:
         """Read a session under its current name; also return the envelope key as wrapped for the given name."""
-        answer = await self._store.read(ref)
+        answer = await self._store.read(ref, consistent=consistent)
         record = answer.record
         wrap = record.wrap if record is not None else b""
         while record is not None and record.successor:
             ref = Ref(ref.bucket, record.successor)
-            answer = await self._store.read(ref)
+            answer = await self._store.read(ref, consistent=consistent)
             record = answer.record
         return ref, answer, wrap
 

@@ -75,7 +75,7 @@ class MemoryStore:
         self._announce("created", new.user, new.ref.digest, now, Note())
         return Answer("ok", now, record), False
 
-    async def read(self, ref: Ref) -> Answer:
+    async def read(self, ref: Ref, *, consistent: bool = True) -> Answer:  # noqa: ARG002 - of the contract
         """See `Store`."""
         now = await self.now()
         record = self._load(ref, now)
@@ -189,9 +189,13 @@ class MemoryStore:
         now = await self.now()
         return BUCKETS, [user for user in list(self._by_user) if self._living(user, now)]
 
-    async def now(self) -> int:
+    async def now(self, user_id: str | None = None) -> int:  # noqa: ARG002 - of the contract
         """See `Store`."""
         return time.time_ns() // 1_000_000
+
+    async def positions(self) -> dict[str, str]:
+        """See `Store`."""
+        return dict.fromkeys(event_keys(), f"{await self.now()}-0")
 
     async def events(self, positions: Mapping[str, str], block_ms: int) -> list[StreamEntry]:
         """See `Store`."""

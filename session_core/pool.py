@@ -1,29 +1,23 @@
-"""The connections to the primary: three lanes, and others that are lent; renewed when they lead to the wrong server."""
+"""The connections to one server: three lanes, and others that are lent; renewed when they lead to the wrong one."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Final, Literal, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Literal, TypeAlias, TypeVar
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from session_core import protocol
-from session_core.address import Address
-from session_core.connection import Dialler, Login
-from session_core.errors import StoreError
-from session_core.lane import Lane
-from session_core.protocol import Word
-from session_core.sentinel import Sentinels, greet_primary
+from session_core.connection import exchange
+from session_core.lane import Lane, Replies
+from session_core.protocol import Call, Word
 from session_core.settings import Settings
-
-DOUBT_SECONDS: Final = 2.0
-"""How often the Sentinels are asked although all is well: a primary that was cut off goes on answering reads."""
-
 
 Kind: TypeAlias = Literal["read", "write", "durable"]
 """A lane. Reads have their own, since a primary may hold writes up (CLIENT PAUSE); WAIT closes the durable batches."""
+T = TypeVar("T")
 
 
 class Pool:
@@ -32,15 +26,16 @@ class Pool:
     Serves one event loop at a time.
     """
 
-    def __init__(self, settings: Settings, login: Login) -> None:
-        """Read how to connect; nothing is sent."""
-        self._dialler = Dialler(settings)
-        self._target = settings.target
-        self._login = login
-        self._sentinels: Sentinels | None = None
-        if self._target.sentinel:
-            known_as = Login(settings.redis_sentinel_username, settings.redis_sentinel_password.get_secret_value())
-            self._sentinels = Sentinels(self._dialler, self._target.addresses, self._target.master, known_as)
+    def __init__(self, settings: Settings, dial: Callable[[], Awaitable[AbstractConnection]], patience: float) -> None:
+        """Keep how to connect; nothing is sent.
+
+        Args:
+            settings: how many connections, and how a durable batch ends.
+            dial: opens a connection to the server, whichever that is now.
+            patience: seconds without a byte, while a reply is due, after which a lane is given up.
+        """
+        self._dial = dial
+        self._patience = patience
         wait = protocol.wait(settings.wait_replicas, settings.session_wait_timeout_ms)
         self._closing: dict[Kind, tuple[Word, ...]] = {"read": ("TIME",), "write": ("TIME",), "durable": wait}
         self._size = max(1, settings.redis_max_connections - len(self._closing))
@@ -55,54 +50,75 @@ class Pool:
         self._lanes: dict[Kind, Lane] = {}
         self._opening: dict[Kind, asyncio.Task[Lane]] = {}
         self._generation = 0
-        self._primary: Address | None = None
-        self._doubting: asyncio.Task[None] | None = None
-        self._next_doubt = 0.0
 
-    def lane(self, kind: Kind) -> Lane | None:
-        """Return the lane if it is open."""
+    async def exchange(self, call: Call[T], kind: Kind, deadline: float) -> Replies:
+        """Send a call in its lane, or on a connection of its own if it blocks; return its reply and the closing one.
+
+        Raises:
+            RedisError: not reachable, or the connection was lost; the call may have been carried out.
+            TimeoutError: the deadline has passed, by the clock of the event loop.
+        """
+        if call.blocks:
+            return await self.exchange_alone(call, kind, deadline)
+        lane = self._lane(kind)
+        if lane is None:
+            async with asyncio.timeout_at(deadline):
+                lane = await self._open_lane(kind)
+        try:
+            return await lane.ask(call.words, deadline, closes=_closes(call, kind))
+        except RedisConnectionError:
+            if lane in self._lanes.values():
+                await self.renew()  # the other connections most likely lead to the same dead server
+            raise
+
+    async def exchange_alone(self, call: Call[T], kind: Kind, deadline: float, *before: tuple[Word, ...]) -> Replies:
+        """Send a call on a connection of its own, right behind other commands; see `exchange`."""
+        closing = [self._closing[kind]] if _closes(call, kind) else []
+        async with asyncio.timeout_at(deadline), self._connection() as connection:
+            outcomes = await exchange(connection, [*before, call.words, *closing])
+        return outcomes[len(before)], outcomes[-1] if closing else None
+
+    async def renew(self) -> None:
+        """Close the idle connections; those in use are closed when they come back, lanes when they are empty."""
+        self._generation += 1
+        lanes, self._lanes = self._lanes, {}
+        for lane in lanes.values():
+            lane.retire()
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.disconnect(nowait=True)
+
+    def _lane(self, kind: Kind) -> Lane | None:
         self._look_around()
         lane = self._lanes.get(kind)
         return lane if lane is not None and lane.open else None
 
-    async def open_lane(self, kind: Kind) -> Lane:
-        """Open a lane; who comes meanwhile gets the same one.
-
-        Raises:
-            RedisError: not reachable, or refused.
-        """
+    async def _open_lane(self, kind: Kind) -> Lane:
+        """Open a lane; who comes meanwhile gets the same one."""
         opening = self._opening.get(kind)
         if opening is None or opening.done():
-            opening = self._opening[kind] = asyncio.create_task(self._open_lane(kind))
-            opening.add_done_callback(_seen)
+            opening = self._opening[kind] = asyncio.create_task(self._new_lane(kind))
+            opening.add_done_callback(seen)
         return await asyncio.shield(opening)  # who gives up does not take the others along
 
-    async def _open_lane(self, kind: Kind) -> Lane:
+    async def _new_lane(self, kind: Kind) -> Lane:
         generation = self._generation
-        connection = await self._open()
+        connection = await self._dial()
         if generation != self._generation:
             await connection.disconnect(nowait=True)
             message = "the other connections failed while this one was opened"
             raise RedisConnectionError(message)
-        lane = Lane(connection, self._closing[kind], self._dialler.reply_seconds, one_by_one=kind == "durable")
+        lane = Lane(connection, self._closing[kind], self._patience, one_by_one=kind == "durable")
         self._lanes[kind] = lane
         return lane
-
-    async def lost(self, lane: Lane) -> None:
-        """Take note that a lane has failed: the other connections most likely lead to the same dead server."""
-        if lane in self._lanes.values():
-            await self.renew()
 
     def _look_around(self) -> None:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._start(loop)
-        if self._sentinels is not None and loop.time() > self._next_doubt:
-            self._next_doubt = loop.time() + DOUBT_SECONDS
-            self._doubting = asyncio.create_task(self._doubt_quietly())
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[AbstractConnection]:
+    async def _connection(self) -> AsyncIterator[AbstractConnection]:
         """Lend a connection. One that was left in the middle of a reply, for whatever reason, is never lent again."""
         self._look_around()
         async with self._places:
@@ -120,37 +136,6 @@ class Pool:
             else:
                 await connection.disconnect(nowait=True)
 
-    async def renew(self) -> None:
-        """Close the idle connections; those in use are closed when they come back, lanes when they are empty."""
-        self._generation += 1
-        lanes, self._lanes = self._lanes, {}
-        for lane in lanes.values():
-            lane.retire()
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.disconnect(nowait=True)
-
-    async def doubt(self) -> None:
-        """Ask the Sentinels, if there are any, whether our primary still is it.
-
-        Raises:
-            RedisConnectionError: no Sentinel knows a primary now.
-        """
-        if self._sentinels is not None and self._primary not in {None, await self._sentinels.primary()}:
-            await self.renew()
-
-    async def aclose(self) -> None:
-        """Close everything that is idle."""
-        if self._doubting is not None:
-            self._doubting.cancel()
-        await self.renew()
-        if self._sentinels is not None:
-            await self._sentinels.aclose()
-
-    async def _doubt_quietly(self) -> None:
-        with suppress(RedisError, StoreError, OSError):  # whoever needs a connection will see
-            await self.doubt()
-
     async def _take(self) -> AbstractConnection:
         while self._idle:
             connection = self._idle.pop()
@@ -160,20 +145,14 @@ class Pool:
             except RedisError:
                 pass
             await connection.disconnect(nowait=True)
-        return await self._open()
-
-    async def _open(self) -> AbstractConnection:
-        target = self._target
-        if target.path:
-            return await self._dialler.open_path(target.path, self._login, db=target.db)
-        if self._sentinels is None:
-            return await self._dialler.open(target.addresses[0], self._login, db=target.db)
-        primary = await self._sentinels.primary()
-        connection = await self._dialler.open(primary, self._login, db=target.db, greet=greet_primary)
-        self._primary = primary
-        return connection
+        return await self._dial()
 
 
-def _seen(opening: asyncio.Task[Lane]) -> None:
-    if not opening.cancelled():
-        opening.exception()  # those who waited may have given up: the loop must not report it
+def _closes(call: Call[T], kind: Kind) -> bool:
+    return call.clock or kind == "durable"
+
+
+def seen(task: asyncio.Task[T]) -> None:
+    """Look at how a task ended: those who waited for it may have given up, and the loop must not report it."""
+    if not task.cancelled():
+        task.exception()

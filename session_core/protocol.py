@@ -7,6 +7,7 @@ command line) decides about connections, time limits and repeats. Times are mill
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
+from session_core.address import Address
 from session_core.ids import BUCKETS, Ref, bucket_of
 from session_core.records import (
     Answer,
@@ -46,6 +47,7 @@ class Call(NamedTuple, Generic[T]):
         clock: the reply does not tell the time: send TIME along.
         writes: goes to the primary, and may be followed by WAIT.
         blocks: the server keeps the connection for a while before it answers.
+        at: which server of a cluster is meant, by its address or a key, where the words hold no key.
     """
 
     words: tuple[Word, ...]
@@ -53,6 +55,7 @@ class Call(NamedTuple, Generic[T]):
     clock: bool = False
     writes: bool = False
     blocks: bool = False
+    at: Address | str = ""
 
 
 def session_key(ref: Ref) -> str:
@@ -160,25 +163,24 @@ def count(keys: Sequence[str]) -> Call[int]:
     return Call(("FCALL_RO", "session_count_v1", len(keys), *keys), _read_count)
 
 
-def users(first_bucket: int, about: int) -> Call[tuple[int, list[str]]]:
-    """List the active users of whole buckets; returns the next bucket to ask for, and the users."""
-    keys = user_index_keys(first_bucket)
+def users(keys: Sequence[str], about: int) -> Call[tuple[int, list[str]]]:
+    """List the active users of whole buckets (`user_index_keys`); returns how many buckets that were, and the users."""
 
     def read_users(reply: Reply, _now: int) -> tuple[int, list[str]]:
         looked_at, names = _items(reply)
-        return first_bucket + _number(looked_at), [_text(name) for name in _items(names)]
+        return _number(looked_at), [_text(name) for name in _items(names)]
 
     return Call(("FCALL_RO", "session_users_v1", len(keys), *keys, about), read_users)
 
 
-def clock() -> Call[int]:
-    """Ask for the server's time."""
-    return Call(("TIME",), lambda reply, _now: read_time(reply))
+def clock(key: str = "") -> Call[int]:
+    """Ask for the time of the server, in a cluster of the one that holds a key."""
+    return Call(("TIME",), lambda reply, _now: read_time(reply), at=key)
 
 
-def revision() -> Call[int]:
-    """Ask for the revision of the function library."""
-    return Call(("FCALL_RO", "session_library_v1", 0), lambda reply, _now: _number(reply))
+def revision(server: Address | str = "") -> Call[int]:
+    """Ask a server for the revision of the function library."""
+    return Call(("FCALL_RO", "session_library_v1", 0), lambda reply, _now: _number(reply), at=server)
 
 
 def layout() -> Call[tuple[int, int]]:
@@ -192,9 +194,10 @@ def layout() -> Call[tuple[int, int]]:
 
 
 def events(positions: Mapping[str, str], block_ms: int) -> Call[list[StreamEntry]]:
-    """Wait for entries of the event streams after these positions (key: entry id)."""
-    words: tuple[Word, ...] = ("XREAD", "COUNT", 1000, "BLOCK", block_ms, "STREAMS", *positions, *positions.values())
-    return Call(words, _read_entries, blocks=True)
+    """Read entries of the event streams after these positions (key: entry id); 0 does not wait for the first."""
+    block: tuple[Word, ...] = ("BLOCK", block_ms) if block_ms else ()  # to Redis 0 means for ever
+    words = ("XREAD", "COUNT", 1000, *block, "STREAMS", *positions, *positions.values())
+    return Call(words, _read_entries, blocks=block_ms > 0)
 
 
 def wait(replicas: int, timeout_ms: int) -> tuple[Word, ...]:

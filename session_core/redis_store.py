@@ -1,7 +1,8 @@
 """The back end in Redis: which call goes how."""
 
-from collections.abc import Mapping
-from typing import TypeVar
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
 
 from session_core import library, protocol
 from session_core.errors import StoreNotReady
@@ -22,6 +23,8 @@ from session_core.records import (
 from session_core.scripts import link_of
 from session_core.settings import Settings
 
+POLL_SECONDS: Final = 0.2
+"""How often the nodes of a cluster are asked for events while there are none."""
 T = TypeVar("T")
 
 
@@ -34,15 +37,20 @@ class RedisStore:
         self.effort = self.link.effort
         self.limit = Limit(settings.session_max_concurrent, settings.session_limit_policy)
         self.burial = Burial(settings.session_tombstone_seconds * 1000, -(-settings.session_events_kept // BUCKETS))
+        self._stale = settings.session_read_from == "replica"
         self._checked = False
 
     async def create(self, new: NewSession) -> tuple[Answer, bool]:
         """See `Store`."""
         return await self._durably(protocol.create(new, self.limit, self.burial))
 
-    async def read(self, ref: Ref) -> Answer:
-        """See `Store`."""
-        return await self._ask(protocol.read(ref))
+    async def read(self, ref: Ref, *, consistent: bool = True) -> Answer:
+        """See `Store`. What a replica does not know, the primary is asked for: it may be too young."""
+        call = protocol.read(ref)
+        if consistent or not self._stale:
+            return await self._ask(call)
+        answer = await self._ask(call, stale=True)
+        return await self._ask(call) if answer.code == "missing" else answer
 
     async def refresh(self, ref: Ref, threshold_ms: int, *, once: bool = False) -> Answer:
         """See `Store`. Not confirmed by replicas: what is lost is an extension."""
@@ -66,33 +74,57 @@ class RedisStore:
 
     async def list_user(self, user_id: str) -> list[tuple[str, Record]]:
         """See `Store`."""
-        return await self._ask(protocol.list_user(user_id))
+        return await self._ask(protocol.list_user(user_id), stale=self._stale)
 
     async def count(self, user_id: str | None = None) -> int:
-        """See `Store`."""
-        keys = protocol.index_keys() if user_id is None else (protocol.expiry_key(user_id),)
-        return await self._ask(protocol.count(keys))
-
-    async def users(self, first_bucket: int, about: int) -> tuple[int, list[str]]:
-        """See `Store`."""
-        return await self._ask(protocol.users(first_bucket, about))
-
-    async def now(self) -> int:
-        """See `Store`."""
-        return await self._ask(protocol.clock())
-
-    async def events(self, positions: Mapping[str, str], block_ms: int) -> list[StreamEntry]:
-        """See `Store`."""
-        return await self._ask(protocol.events(positions, block_ms))
+        """See `Store`. Of all users: one call, in a cluster one pipeline for each node."""
+        return await self._sum(protocol.index_keys() if user_id is None else [protocol.expiry_key(user_id)])
 
     async def count_users(self) -> int:
+        """See `Store`. One call, in a cluster one pipeline for each node."""
+        return await self._sum(protocol.user_index_keys())
+
+    async def users(self, first_bucket: int, about: int) -> tuple[int, list[str]]:
+        """See `Store`. One call, in a cluster up to nine pipelines: of 1, 2, 4, ... buckets, until there are enough."""
+        groups = self.link.spread(protocol.user_index_keys(first_bucket))
+        found: list[str] = []
+        looked_at = taken = 0
+        while taken < len(groups) and len(found) < about:
+            calls = [protocol.users(keys, about) for keys in groups[taken : 2 * taken + 1]]
+            for keys, (buckets, users) in zip(groups[taken:], await self._all(calls, stale=self._stale), strict=False):
+                looked_at += min(buckets, len(keys))
+                found += users
+            taken += len(calls)
+        return first_bucket + looked_at, found
+
+    async def now(self, user_id: str | None = None) -> int:
         """See `Store`."""
-        return await self._ask(protocol.count(protocol.user_index_keys()))
+        return await self._ask(protocol.clock(protocol.user_key(user_id) if user_id else ""))
+
+    async def positions(self) -> dict[str, str]:
+        """See `Store`."""
+        groups = self.link.spread(protocol.event_keys())
+        moments = await self._all([protocol.clock(keys[0]) for keys in groups])
+        return {key: f"{now}-0" for keys, now in zip(groups, moments, strict=True) for key in keys}
+
+    async def events(self, positions: Mapping[str, str], block_ms: int) -> list[StreamEntry]:
+        """See `Store`. A node of a cluster can wait for one slot only: there all are asked, every POLL_SECONDS."""
+        groups = self.link.spread(positions)
+        if len(groups) == 1:
+            return await self._ask(protocol.events(positions, block_ms))
+        calls = [protocol.events({key: positions[key] for key in keys}, 0) for keys in groups]
+        for _ in range(max(1, round(block_ms / 1000 / POLL_SECONDS))):
+            found = [entry for entries in await self._all(calls) for entry in entries]
+            if found:
+                return found
+            await asyncio.sleep(POLL_SECONDS)
+        return []
 
     async def check(self, *, seconds: float | None = None) -> None:
-        """See `Store`."""
-        revision = await self.link.ask(protocol.revision(), seconds=seconds)
+        """See `Store`. In a cluster every primary is asked."""
         buckets, schema = await self.link.ask(protocol.layout(), seconds=seconds)
+        revisions = [self.link.ask(protocol.revision(server), seconds=seconds) for server in self.link.servers()]
+        revision = min(await asyncio.gather(*revisions))
         if revision < library.REVISION or not buckets:
             found = f"revision {revision}" if buckets else "no session_meta"
             message = (
@@ -112,10 +144,21 @@ class RedisStore:
         """See `Store`."""
         await self.link.aclose()
 
-    async def _ask(self, call: Call[T], *, once: bool = False) -> T:
+    async def _ask(self, call: Call[T], *, once: bool = False, stale: bool = False) -> T:
         if not self._checked:
             await self.check()
-        return await self.link.ask(call, once=once)
+        return await self.link.ask(call, once=once, stale=stale)
+
+    async def _all(self, calls: Sequence[Call[T]], *, stale: bool = False) -> list[T]:
+        """Ask all at once: the calls to one server share its lane."""
+        if len(calls) == 1:
+            return [await self._ask(calls[0], stale=stale)]
+        if not self._checked:
+            await self.check()
+        return await asyncio.gather(*(self.link.ask(call, stale=stale) for call in calls))
+
+    async def _sum(self, keys: Sequence[str]) -> int:
+        return sum(await self._all([protocol.count(some) for some in self.link.spread(keys)], stale=self._stale))
 
     async def _durably(self, call: Call[T]) -> tuple[T, bool]:
         if not self._checked:

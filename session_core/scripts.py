@@ -2,7 +2,7 @@
 
 A script has flags as a whole (``no-writes``, ``allow-oom``), so there is one for each that the functions have. Each is
 the whole library with a ``register_function`` of our own in front, and calls the function that its last argument names.
-The server forgets scripts at a restart and at a failover: then the text is sent once more, and run.
+A server forgets scripts at a restart and at a failover: then the text is sent once more, and run.
 """
 
 import re
@@ -69,14 +69,14 @@ def as_script(call: Call[T], *, whole: bool) -> Call[T]:
 class ScriptLink(Link):
     """A `Link` that calls functions as scripts."""
 
-    async def ask(self, call: Call[T], *, seconds: float | None = None, once: bool = False) -> T:
+    async def ask(self, call: Call[T], *, seconds: float | None = None, once: bool = False, stale: bool = False) -> T:
         """See `Link`."""
         try:
-            return await super().ask(as_script(call, whole=False), seconds=seconds, once=once)
+            return await super().ask(as_script(call, whole=False), seconds=seconds, once=once, stale=stale)
         except StoreError as error:
             if not isinstance(error.__cause__, NoScriptError):
                 raise
-        return await super().ask(as_script(call, whole=True), seconds=seconds, once=once)
+        return await super().ask(as_script(call, whole=True), seconds=seconds, once=once, stale=stale)
 
     async def ask_durably(self, call: Call[T]) -> tuple[T, bool]:
         """See `Link`."""

@@ -1,8 +1,9 @@
-"""Asks the Sentinels who the primary is."""
+"""Asks the Sentinels who the primary is, and which replicas are in step."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from redis.asyncio.connection import AbstractConnection
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 from session_core.address import Address
 from session_core.connection import Dialler, Login, exchange, sort
 from session_core.errors import StoreDenied
+from session_core.protocol import Reply
 
 ANSWER_SECONDS: Final = 1.0
 FRESH_SECONDS: Final = 0.1
@@ -53,6 +55,18 @@ class Sentinels:
                 self._known = (now, await self._ask_all())
             return self._known[1]
 
+    async def replicas(self) -> list[Address]:
+        """Return the announced addresses of the replicas that a Sentinel finds up.
+
+        Raises:
+            RedisConnectionError: no Sentinel answers.
+        """
+        for address in self._addresses:
+            with suppress(RedisError, OSError, TimeoutError):
+                return _usable(await self._ask(address, "REPLICAS"))
+        message = "no Sentinel tells the replicas"
+        raise RedisConnectionError(message)
+
     async def aclose(self) -> None:
         """Close the connections that were kept."""
         for task in self._asking:
@@ -62,7 +76,7 @@ class Sentinels:
             await connection.disconnect(nowait=True)
 
     async def _ask_all(self) -> Address:
-        tasks = [asyncio.create_task(self._ask(address)) for address in self._addresses]
+        tasks = [asyncio.create_task(self._vote(address)) for address in self._addresses]
         for task in tasks:  # those that are not waited for end by themselves, within ANSWER_SECONDS
             self._asking.add(task)
             task.add_done_callback(self._answered)
@@ -91,19 +105,27 @@ class Sentinels:
         if not task.cancelled():
             task.exception()  # seen, so that the loop does not report it
 
-    async def _ask(self, address: Address) -> Address:
+    async def _vote(self, address: Address) -> Address:
+        reply = await self._ask(address, "GET-MASTER-ADDR-BY-NAME")
+        if not isinstance(reply, list):
+            message = f"{address} watches no group of this name"
+            raise RedisConnectionError(message)
+        host, port = (bytes(part).decode() for part in reply if isinstance(part, bytes))
+        return Address(host, int(port))
+
+    async def _ask(self, address: Address, question: str) -> Reply:
         async with asyncio.timeout(ANSWER_SECONDS):
             kept = self._kept.pop(address, None)
             if kept is not None:
                 try:
-                    return await self._exchange(address, kept)
-                except (RedisError, OSError):
+                    return await self._exchange(address, kept, question)
+                except (RedisConnectionError, OSError):
                     pass  # it was closed meanwhile, as after a restart of the Sentinel
-            return await self._exchange(address, await self._dialler.open(address, self._login))
+            return await self._exchange(address, await self._dialler.open(address, self._login), question)
 
-    async def _exchange(self, address: Address, connection: AbstractConnection) -> Address:
+    async def _exchange(self, address: Address, connection: AbstractConnection, question: str) -> Reply:
         try:
-            [reply] = await exchange(connection, [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master)])
+            [reply] = await exchange(connection, [("SENTINEL", question, self._master)])
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -111,11 +133,20 @@ class Sentinels:
             await connection.disconnect(nowait=True)
         if isinstance(reply, Exception):
             raise reply
-        if not isinstance(reply, list):
-            message = f"{address} watches no group of this name"
-            raise RedisConnectionError(message)
-        host, port = (bytes(part).decode() for part in reply if isinstance(part, bytes))
-        return Address(host, int(port))
+        return reply
+
+
+def _usable(reply: Reply) -> list[Address]:
+    found = []
+    for replica in reply if isinstance(reply, list) else []:
+        words = (
+            [bytes(word).decode() for word in replica if isinstance(word, bytes)] if isinstance(replica, list) else []
+        )
+        told = dict(zip(words[::2], words[1::2], strict=True))
+        down = {"s_down", "o_down", "disconnected"}.intersection(told["flags"].split(","))
+        if not down and told["master-link-status"] == "ok":
+            found.append(Address(told["ip"], int(told["port"])))
+    return found
 
 
 async def greet_primary(connection: AbstractConnection) -> None:

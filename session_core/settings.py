@@ -55,7 +55,8 @@ class Settings(BaseSettings):
     redis_deploy_password: SecretStr = SecretStr("")
     """REDIS_DEPLOY_…: the user that loads the function library; read by the command line only."""
     redis_max_connections: int = Field(default=32, ge=1, le=10_000)
-    """REDIS_MAX_CONNECTIONS: of this process, at least 4: three that all calls share, others for readers of events."""
+    """REDIS_MAX_CONNECTIONS: of this process to a server, at least 4: three that all calls share, others for readers of
+    events."""
 
     session_ttl_seconds: int = Field(default=DAY, ge=1)
     session_sliding_window: bool = True
@@ -76,8 +77,10 @@ class Settings(BaseSettings):
     session_events_kept: int = Field(default=100_000, ge=256)
     """SESSION_EVENTS_KEPT: entries of the event streams in all, about."""
     session_wait_replicas: int | None = Field(default=None, ge=0, le=10)
-    """SESSION_WAIT_REPLICAS: confirmations that make a write durable; unset: 1 with Sentinel, else 0."""
+    """SESSION_WAIT_REPLICAS: confirmations that make a write durable; unset: 1 with Sentinel or a cluster, else 0."""
     session_wait_timeout_ms: int = Field(default=100, ge=1, le=10_000)
+    session_read_from: Literal["primary", "replica"] = "primary"
+    """SESSION_READ_FROM: `replica` lets replicas answer reads that change nothing, at most 3 s behind the primary."""
     session_deadline_seconds: float = Field(default=10.0, ge=0.5, le=120)
     session_fail_fast_seconds: float = Field(default=30.0, ge=0, le=3600)
     """SESSION_FAIL_FAST_SECONDS: after so long without an answer calls fail at once, but for one a second that tries;
@@ -128,6 +131,8 @@ class Settings(BaseSettings):
             raise _refused("REDIS_SSL=true contradicts the unix socket of REDIS_URL")
         if self.redis_ca_file is not None and not (target.tls or self.redis_ssl):
             raise _refused("REDIS_CA_FILE is set but neither REDIS_URL nor REDIS_SSL asks for TLS")
+        if self.session_read_from == "replica" and not (target.sentinel or target.cluster):
+            raise _refused("SESSION_READ_FROM=replica needs a REDIS_URL that names Sentinels or a cluster")
         self._check_credentials(target)
 
     def _check_credentials(self, target: Target) -> None:
@@ -167,7 +172,7 @@ class Settings(BaseSettings):
         """How many replicas must confirm a durable write; 0 asks none."""
         if self.session_wait_replicas is not None:
             return self.session_wait_replicas
-        return 1 if self.session_backend == "redis" and self.target.sentinel else 0
+        return 1 if self.session_backend == "redis" and (self.target.sentinel or self.target.cluster) else 0
 
 
 def _told(*parts: int | str) -> str:

@@ -21,8 +21,8 @@ class Store(Protocol):
     async def create(self, new: NewSession) -> tuple[Answer, bool]:
         """Store a session and make room for it: codes ok, limit. A repeat answers the same."""
 
-    async def read(self, ref: Ref) -> Answer:
-        """Read a session without touching it: codes ok, revoked, missing."""
+    async def read(self, ref: Ref, *, consistent: bool = True) -> Answer:
+        """Read a session without touching it: codes ok, revoked, missing. Not `consistent`: may be a moment behind."""
 
     async def refresh(self, ref: Ref, threshold_ms: int, *, once: bool = False) -> Answer:
         """Extend a session if less than the threshold is left: codes ok, revoked, missing. `once`: do not insist."""
@@ -48,8 +48,11 @@ class Store(Protocol):
     async def users(self, first_bucket: int, about: int) -> tuple[int, list[str]]:
         """List the users with live sessions of whole buckets; returns the next bucket, and the users."""
 
-    async def now(self) -> int:
-        """Return the time."""
+    async def now(self, user_id: str | None = None) -> int:
+        """Return the time, by the clock that stamps the sessions of this user."""
+
+    async def positions(self) -> dict[str, str]:
+        """Return where the event streams are now, for `events`."""
 
     async def events(self, positions: Mapping[str, str], block_ms: int) -> list[StreamEntry]:
         """Return the events after these positions (key of a stream: entry id), waiting for the first that long."""

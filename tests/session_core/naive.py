@@ -42,7 +42,7 @@ class NaiveStore(MemoryStore):
         await self._redis.rpush(f"naive:user:{new.user}", new.ref.handle)
         return Answer("ok", now, record), False
 
-    async def read(self, ref: Ref) -> Answer:
+    async def read(self, ref: Ref, *, consistent: bool = True) -> Answer:
         now, record = await self.now(), await self._find(ref)
         return Answer("ok", now, record) if record else Answer("missing", now)
 
@@ -90,7 +90,7 @@ class NaiveStore(MemoryStore):
     async def users(self, first_bucket: int, about: int) -> tuple[int, list[str]]:
         return BUCKETS, []
 
-    async def now(self) -> int:
+    async def now(self, user_id: str | None = None) -> int:
         return time.time_ns() // 1_000_000
 
     async def _mine(self, user_id: str) -> list[tuple[Ref, Record]]:

@@ -3,7 +3,7 @@
 import ipaddress
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -175,7 +175,7 @@ def _inside(name: str) -> int:
     return 26379 if name in SENTINELS else 6379
 
 
-def certificates(directory: Path) -> Path:
+def certificates(directory: Path, names: Iterable[str] = (*NODES, *SENTINELS)) -> Path:
     """One authority, and a certificate for each node that is valid for its announced name only."""
     now = datetime.now(UTC)
     ca_key = ec.generate_private_key(ec.SECP256R1())
@@ -195,11 +195,11 @@ def certificates(directory: Path) -> Path:
     ca = builder(ca_name, ca_key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     ca_file = directory / "ca.crt"
     ca_file.write_bytes(ca.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    for name in (*NODES, *SENTINELS):
+    for name in names:
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.9"))])
+        valid_for = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.9"))])
         made = builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key).add_extension(
-            names, critical=False
+            valid_for, critical=False
         )
         (directory / f"{name}.crt").write_bytes(
             made.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

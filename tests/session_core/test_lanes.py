@@ -14,6 +14,7 @@ from session_core.errors import StoreError, StoreFull
 from session_core.ids import ref_of
 from session_core.protocol import session_key
 from session_core.redis_store import RedisStore
+from session_core.route import Direct
 from tests.session_core.conftest import Make, redis_settings
 from tests.session_core.servers import Server
 from tests.session_core.wire import Wire, wire_to
@@ -166,7 +167,8 @@ async def test_who_has_waited_for_a_place_is_not_sent_where_nobody_else_is_any_m
     waiting = asyncio.create_task(_check(sessions, made[1], 1))
     await asyncio.sleep(0.1)
     assert isinstance(sessions._store, RedisStore)
-    await sessions._store.link._pool.renew()  # as when the Sentinels name another primary
+    assert isinstance(sessions._store.link._route, Direct)
+    await sessions._store.link._route._pool.renew()  # as when the Sentinels name another primary
     wire.replies.set()
     await asyncio.gather(first, long, waiting)
     assert sessions.effort.repeats == 1

@@ -12,7 +12,7 @@ import pytest
 from session_core import Session, SessionManager, acl
 from session_core.deploy import load_functions
 from session_core.errors import SettingsError, StoreDenied, StoreUnavailable
-from session_core.pool import DOUBT_SECONDS
+from session_core.route import DOUBT_SECONDS
 from session_core.scripts import script_of
 from tests.session_core.sentinel_group import NODES, PASSWORD, SENTINELS, Group, sentinel_group
 
