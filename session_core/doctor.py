@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from session_core import protocol
+from session_core.address import Address
 from session_core.errors import StoreDenied, StoreError, StoreNotReady, StoreUnavailable
 from session_core.probe import mistaken_for
 from session_core.protocol import Call, Reply
@@ -45,6 +46,7 @@ async def examine(settings: Settings, clock: Callable[[], int] = _now_ms) -> Asy
     """Look at settings, the way to the primary, library, replicas, memory, clocks; stop where it goes no further.
 
     Args:
+        settings: what the application would run with.
         clock: milliseconds of this machine's clock.
     """
     for finding in _settings(settings):
@@ -59,8 +61,9 @@ async def examine(settings: Settings, clock: Callable[[], int] = _now_ms) -> Asy
             return
         present = "function library present" if settings.session_scripts == "functions" else "scripts are run"
         yield Finding("ok", "connection", f"connected, logged in, {present}")
-        yield await _replicas(settings, store)
-        yield await _memory(store)
+        for server in store.link.servers():
+            yield await _replicas(settings, store, server)
+            yield await _memory(store, server)
         before = clock()
         skew = await store.now() - (before + clock()) // 2
         state: State = "ok" if abs(skew) < SKEW_MS else "wrong"
@@ -76,7 +79,8 @@ async def examine(settings: Settings, clock: Callable[[], int] = _now_ms) -> Asy
 def _settings(settings: Settings) -> list[Finding]:
     target, found = settings.target, []
     place = target.path or ", ".join(map(str, target.addresses))
-    found.append(Finding("ok", "settings", f"settings: {'Sentinels' if target.sentinel else 'Redis'} at {place}"))
+    kind = "Sentinels" if target.sentinel else "a Redis Cluster" if target.cluster else "Redis"
+    found.append(Finding("ok", "settings", f"settings: {kind} at {place}"))
     found += _misspelt(settings)
     if not settings.tls and not target.path:
         text = "no TLS: passwords and sessions cross the network in clear (rediss://, REDIS_SSL)"
@@ -130,35 +134,40 @@ async def _laid_out(store: RedisStore, ours: int) -> AsyncIterator[int]:
         return  # no right to SELECT, or there are no more databases
 
 
-async def _replicas(settings: Settings, store: RedisStore) -> Finding:
-    role = await role_of(store.link)
+async def _replicas(settings: Settings, store: RedisStore, server: Address | str) -> Finding:
+    role, at = await role_of(store.link, server), _place(server)
     if role.primary:
-        text = f"this server is a replica of {role.primary} and refuses writes: name the primary, or the Sentinels"
+        text = f"{at}this server is a replica of {role.primary} and refuses writes: name the primary, or the Sentinels"
         return Finding("wrong", "replication", text)
     wanted = settings.wait_replicas
     if len(role.acknowledged) < wanted:
         text = (
-            f"{len(role.acknowledged)} replicas are connected, SESSION_WAIT_REPLICAS is {wanted}: no write is durable"
+            f"{at}{len(role.acknowledged)} replicas are connected, SESSION_WAIT_REPLICAS is {wanted}: no write is durable"
         )
         return Finding("wrong", "replication", text)
-    late = await behind(store.link, role)
+    late = await behind(store.link, role, server)
     if late:
-        text = f"behind: {', '.join(late)}; a failover now may lose what was written (its log, disk, network)"
+        text = f"{at}behind: {', '.join(late)}; a failover now may lose what was written (its log, disk, network)"
         return Finding("wrong", "replication", text)
-    return Finding("ok", "replication", f"{len(role.acknowledged)} replicas, all have what the primary has")
+    return Finding("ok", "replication", f"{at}{len(role.acknowledged)} replicas, all have what the primary has")
 
 
-async def _memory(store: RedisStore) -> Finding:
+async def _memory(store: RedisStore, server: Address | str) -> Finding:
+    at = _place(server)
     try:
-        info = await store.link.ask(Call(("INFO", "memory"), _fields))
+        info = await store.link.ask(Call(("INFO", "memory"), _fields, at=server))
     except StoreDenied:
-        return Finding("unseen", "memory", f"memory and eviction policy: {_AS_ANOTHER}")
+        return Finding("unseen", "memory", f"{at}memory and eviction policy: {_AS_ANOTHER}")
     policy, limit, used = info["maxmemory_policy"], int(info["maxmemory"]), int(info["used_memory"])
     share = f"{used / limit:.0%} of maxmemory used" if limit else "no maxmemory"
     if policy == "noeviction":
-        return Finding("ok", "memory", f"{share}, noeviction: a full server refuses logins and keeps everybody else in")
-    text = f"{share}, maxmemory-policy {policy}: a full server logs users out and forgets revocations; set noeviction"
+        return Finding("ok", "memory", f"{at}{share}, noeviction: a full server refuses logins and keeps everybody else in")
+    text = f"{at}{share}, maxmemory-policy {policy}: a full server logs users out and forgets revocations; set noeviction"
     return Finding("wrong", "memory", text)
+
+
+def _place(server: Address | str) -> str:
+    return f"{server}: " if server else ""
 
 
 def _fields(reply: Reply, _now: int) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final, NamedTuple
 
+from session_core.address import Address
 from session_core.link import Link
 from session_core.protocol import Call, Reply
 
@@ -19,16 +20,16 @@ class Role(NamedTuple):
     primary: str = ""
 
 
-async def role_of(link: Link) -> Role:
-    """Ask the server which role it plays.
+async def role_of(link: Link, server: Address | str = "") -> Role:
+    """Ask a server (one of `Link.servers`) which role it plays.
 
     Raises:
         StoreError: as the link.
     """
-    return await link.ask(Call(("ROLE",), _read))
+    return await link.ask(Call(("ROLE",), _read, at=server))
 
 
-async def behind(link: Link, first: Role) -> list[str]:
+async def behind(link: Link, first: Role, server: Address | str = "") -> list[str]:
     """Return the replicas that have not acknowledged, some seconds later, what the primary had written at `first`."""
     loop = asyncio.get_running_loop()
     deadline, now = loop.time() + LATE_SECONDS, first
@@ -38,7 +39,7 @@ async def behind(link: Link, first: Role) -> list[str]:
         if loop.time() > deadline:
             return late
         await asyncio.sleep(ASK_SECONDS)
-        now = await role_of(link)
+        now = await role_of(link, server)
     return []
 
 

@@ -51,7 +51,7 @@ async def current_session(request: Request, sessions: Sessions, settings: Config
     if not cookie:
         raise Problem(401, "no-session", f"no cookie {settings.session_cookie_name}")
     try:
-        session = await sessions.get_session(cookie)
+        session = await sessions.get_session(cookie, consistent=settings.session_verify_from == "primary")
     except InvalidSessionId:
         session = None
     if session is None:

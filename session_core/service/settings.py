@@ -31,6 +31,8 @@ class ServiceSettings(Settings):
     session_trusted_origins: Origins = frozenset()
     """SESSION_TRUSTED_ORIGINS: further origins whose pages may write with the user's cookie."""
     session_max_body_bytes: int = Field(default=65_536, ge=1024)
+    session_verify_from: Literal["primary", "replica"] = "primary"
+    """SESSION_VERIFY_FROM: `replica` lets SESSION_READ_FROM=replica decide about cookies, too."""
     session_log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("session_trusted_origins", mode="before")
@@ -47,6 +49,9 @@ class ServiceSettings(Settings):
             raise ValueError(problem)
         if (self.session_tls_cert_file is None) != (self.session_tls_key_file is None):
             problem = "SESSION_TLS_CERT_FILE and SESSION_TLS_KEY_FILE go together"
+            raise ValueError(problem)
+        if self.session_verify_from == "replica" and self.session_read_from == "primary":
+            problem = "SESSION_VERIFY_FROM=replica contradicts SESSION_READ_FROM=primary"
             raise ValueError(problem)
         if self.auth_mode == "token":
             problem = "AUTH_MODE=token contradicts running the session service"

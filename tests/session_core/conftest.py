@@ -1,8 +1,10 @@
 """Fixtures: one Redis for the whole run with the ACL users of a deployment, and a manager for each back end."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import pytest
@@ -12,6 +14,7 @@ from session_core.deploy import load_functions
 from tests.session_core import servers
 from tests.session_core.sentinel_group import certificates
 from tests.session_core.servers import Server
+from tests.session_core.shards import Shards, shards
 
 APP_PASSWORD = "app-password"
 DEPLOY_PASSWORD = "deploy-password"
@@ -56,6 +59,15 @@ def shared_valkey(bridge: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield server
 
 
+@pytest.fixture(scope="session")
+def shared_cluster(bridge: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shards]:
+    directory = tmp_path_factory.mktemp("cluster")
+    directory.chmod(0o755)
+    with shards(bridge, directory) as made:
+        asyncio.run(load_functions(made.settings()))
+        yield made
+
+
 def add_users(server: Server) -> None:
     """The application and the deploy user, with exactly the rights that the library declares."""
     with server.admin() as admin:
@@ -88,11 +100,11 @@ async def prepare(server: Server) -> Server:
 
 
 @asynccontextmanager
-async def making(server: Server) -> AsyncIterator[Make]:
+async def making(settings_of: Callable[..., Settings]) -> AsyncIterator[Make]:
     made: list[SessionManager] = []
 
     def make(**settings: Any) -> SessionManager:
-        made.append(SessionManager(redis_settings(server, **settings)))
+        made.append(SessionManager(settings_of(**settings)))
         return made[-1]
 
     yield make
@@ -107,22 +119,34 @@ async def redis(shared_redis: Server) -> Server:
 
 @pytest.fixture
 async def on_redis(redis: Server) -> AsyncIterator[Make]:
-    async with making(redis) as make:
+    async with making(partial(redis_settings, redis)) as make:
         yield make
 
 
 @pytest.fixture
 async def on_valkey(shared_valkey: Server) -> AsyncIterator[Make]:
-    async with making(await prepare(shared_valkey)) as make:
+    async with making(partial(redis_settings, await prepare(shared_valkey))) as make:
         yield make
 
 
-ENGINES = ["memory", *(pytest.param(name, marks=pytest.mark.engine) for name in ("redis", "valkey"))]
+@pytest.fixture
+def cluster(shared_cluster: Shards) -> Shards:
+    shared_cluster.empty()
+    return shared_cluster
+
+
+@pytest.fixture
+async def on_cluster(cluster: Shards) -> AsyncIterator[Make]:
+    async with making(partial(cluster.settings, session_wait_replicas=0)) as make:
+        yield make
+
+
+ENGINES = ["memory", *(pytest.param(name, marks=pytest.mark.engine) for name in ("redis", "valkey", "cluster"))]
 
 
 @pytest.fixture(params=ENGINES)
 def make(request: pytest.FixtureRequest) -> Make:
-    """A manager on each back end in turn; on Valkey by TLS."""
+    """A manager on each back end in turn; on Valkey and the cluster by TLS."""
     if request.param != "memory":
         found: Make = request.getfixturevalue(f"on_{request.param}")
         return found

@@ -1,10 +1,10 @@
-"""A Redis Cluster: three primaries and three replicas, real processes in one container, with TLS, ACL users and names."""
+"""A Redis Cluster: three primaries and three replicas in one container, with TLS, ACL users and announced names."""
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,8 @@ from redis.retry import Retry
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
-from session_core import Settings, acl
+from session_core import Settings, acl, library
+from session_core.ids import BUCKETS
 from tests.session_core.sentinel_group import certificates
 from tests.session_core.servers import IMAGE, LABEL, OWNER, free_port, program
 
@@ -36,6 +37,7 @@ class Shards:
     ports: dict[str, int]
     container: DockerContainer
     ca_file: Path
+    admins: dict[str, redis.Redis] = field(default_factory=dict)
 
     def settings(self, **changes: Any) -> Settings:
         """As an application outside of the network has them: names as announced, ports by the address map."""
@@ -65,13 +67,15 @@ class Shards:
             ssl=True,
             ssl_ca_certs=str(self.ca_file),
             ssl_check_hostname=False,
+            socket_timeout=1,
             retry=Retry(NoBackoff(), 0),
         )
 
-    def ask(self, node: str, *command: str | int) -> Any:
+    def ask(self, node: str, *command: Any) -> Any:
         """Send one command to one node."""
-        with self.admin(node) as admin:
-            return admin.execute_command(*command)
+        if node not in self.admins:
+            self.admins[node] = self.admin(node)
+        return self.admins[node].execute_command(*command)  # type: ignore[no-untyped-call]
 
     def ask_primaries(self, *command: str | int) -> list[Any]:
         """Send one command to every primary."""
@@ -89,11 +93,11 @@ class Shards:
         """The nodes that say that they are primaries."""
         return [node for node, role in self.roles().items() if role == b"master"]
 
-    def owner(self, key: str) -> str:
-        """The node that serves a key, as the first node that answers has it."""
+    def owner(self, key: str, seen_by: str = PRIMARIES[0]) -> str:
+        """The node that serves a key."""
         slot = key_slot(key.encode())
         names = {port: name for name, port in NODES.items()}
-        for first, last, primary, *_ in self.ask(next(iter(self.roles())), "CLUSTER", "SLOTS"):
+        for first, last, primary, *_ in self.ask(seen_by, "CLUSTER", "SLOTS"):
             if first <= slot <= last:
                 return names[primary[1]]
         raise AssertionError(key)
@@ -113,8 +117,12 @@ class Shards:
 
     def wait(self, seconds: float = START_SECONDS) -> None:
         """Wait until all replicas are in step."""
+        self.until(self.in_step, seconds)
+
+    def until(self, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+        """Wait for something that happens by itself."""
         deadline = time.monotonic() + seconds
-        while not self.in_step():
+        while not condition():
             assert time.monotonic() < deadline, self.roles()
             time.sleep(0.1)
 
@@ -143,6 +151,11 @@ class Shards:
         """Tell all primaries that the slot has moved."""
         for node in (target, *(node for node in self.primaries() if node != target)):
             self.ask(node, "CLUSTER", "SETSLOT", slot, "NODE", self._id(target))
+
+    def empty(self) -> None:
+        """Leave nothing but the functions and the layout of the data, as after a deployment."""
+        self.ask_primaries("FLUSHALL")
+        self.ask(self.owner("session_meta"), "HSET", "session_meta", "buckets", BUCKETS, "schema", library.SCHEMA)
 
     def errors(self, code: str) -> int:
         """How often the nodes answered with this error."""
@@ -184,6 +197,7 @@ pidfile /tmp/{name}/pid
 dir /tmp/{name}
 logfile /tmp/{name}/log
 repl-diskless-sync-delay 0
+repl-ping-replica-period 1
 cluster-enabled yes
 cluster-node-timeout 1000
 cluster-replica-validity-factor 0

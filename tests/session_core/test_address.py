@@ -20,6 +20,11 @@ from session_core.errors import SettingsError
             "redis-sentinel://redis-session:26379/mymaster",
             Target((Address("redis-session", 26379),), master="mymaster"),
         ),
+        ("redis-cluster://a:7001", Target((Address("a", 7001),), cluster=True)),
+        (
+            "rediss-cluster://u:p@a:1,b/0",
+            Target((Address("a", 1), Address("b", 6379)), tls=True, cluster=True, username="u", password="p"),
+        ),
         (
             "rediss-sentinel://u:p@a:1,b,c:3/main/4",
             Target(
@@ -50,6 +55,8 @@ def test_every_form_of_the_url_is_read(url: str, target: Target) -> None:
         "redis://h/zero",
         "redis://h/0/1",
         "redis://h/0?db=1",
+        "redis-cluster://a:1,b:2/1",
+        "redis-cluster://",
         "redis-sentinel://a:1,b:2",
         "redis-sentinel://a:1,,b:2/m",
         "unix://relative",

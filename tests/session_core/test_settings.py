@@ -12,6 +12,7 @@ from session_core.service.settings import ServiceSettings
 
 SECRET = "hunter2-hunter2"
 REDIS = "redis://h:6379/0"
+CLUSTER = "redis-cluster://a:7001,b:7002"
 SENTINEL = "redis-sentinel://s:26379/mymaster"
 
 
@@ -54,6 +55,8 @@ def test_defaults_are_those_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> 
     assert read.session_rotation_grace_seconds == 10
     assert read.wait_replicas == 0
     assert Settings(redis_url=SENTINEL).wait_replicas == 1
+    assert Settings(redis_url=CLUSTER).wait_replicas == 1
+    assert read.session_read_from == "primary"
     assert Settings(redis_url=SENTINEL, session_wait_replicas=2).wait_replicas == 2
 
 
@@ -98,6 +101,10 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
         ({"redis_url": SENTINEL, "redis_sentinel_username": "s"}, "REDIS_SENTINEL_PASSWORD"),
         ({"redis_url": REDIS, "redis_sentinel_password": SECRET}, "REDIS_SENTINEL_PASSWORD"),
         ({"redis_url": REDIS, "redis_ca_file": "/ca.pem"}, "REDIS_CA_FILE"),
+        ({"redis_url": CLUSTER + "/1"}, "REDIS_URL"),
+        ({"redis_url": CLUSTER, "redis_sentinel_password": SECRET}, "REDIS_SENTINEL_PASSWORD"),
+        ({"redis_url": REDIS, "session_read_from": "replica"}, "SESSION_READ_FROM"),
+        ({"redis_url": "unix:///s", "session_read_from": "replica"}, "SESSION_READ_FROM"),
         ({"redis_url": REDIS, "redis_address_map": "nonsense"}, "REDIS_ADDRESS_MAP"),
     ],
 )
@@ -121,6 +128,7 @@ def test_settings_show_no_secret() -> None:
         ({}, "SESSION_ADMIN_TOKEN"),
         ({"session_admin_token": "x" * 32, "session_tls_cert_file": "/c"}, "SESSION_TLS_KEY_FILE"),
         ({"session_admin_token": "x" * 32, "auth_mode": "token"}, "AUTH_MODE"),
+        ({"session_admin_token": "x" * 32, "session_verify_from": "replica"}, "SESSION_VERIFY_FROM"),
     ],
 )
 def test_the_service_refuses_what_it_cannot_serve_with(given: dict[str, Any], names: str) -> None:
