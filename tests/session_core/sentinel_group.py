@@ -2,8 +2,9 @@
 
 import ipaddress
 import os
+import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -108,6 +109,23 @@ class Group:
     def docker(self, node: str, action: str) -> None:
         """Pause, unpause, kill or start a node."""
         getattr(self.containers[node].get_wrapped_container(), action)()
+
+    def cut(self, node: str, others: Iterable[str]) -> Callable[[], None]:
+        """Let a node and others lose each other without a word, by DROP rules in its network; return what heals it."""
+        nodes = {name: container.get_wrapped_container() for name, container in self.containers.items()}
+        for one in nodes.values():
+            one.reload()
+        inside = ["nsenter", "--target", str(nodes[node].attrs["State"]["Pid"]), "--net", "iptables"]
+        networks = [network for name in others for network in nodes[name].attrs["NetworkSettings"]["Networks"].values()]
+
+        def drop(action: str) -> None:
+            for network in networks:
+                for rule in (["INPUT", "--source"], ["OUTPUT", "--destination"]):
+                    command = [*inside, action, *rule, network["IPAddress"], "--jump", "DROP"]
+                    subprocess.run(command, check=True, timeout=10)
+
+        drop("--append")
+        return lambda: drop("--delete")
 
 
 @contextmanager

@@ -8,7 +8,6 @@ promises less: Sentinel picks the replica first, and the old primary goes on con
 
 import asyncio
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,22 +70,8 @@ def hand_over(group: Group, _primary: str) -> Heal:
 
 
 def cut_off(group: Group, primary: str) -> Heal:
-    """DROP rules in the primary's network namespace: it hears no other node, and its clients go on reaching it."""
-    nodes = {name: container.get_wrapped_container() for name, container in group.containers.items()}
-    for node in nodes.values():
-        node.reload()
-    inside = ["nsenter", "--target", str(nodes[primary].attrs["State"]["Pid"]), "--net", "iptables"]
-    others = [node.attrs["NetworkSettings"]["Networks"] for name, node in nodes.items() if name != primary]
-
-    def drop(action: str) -> None:
-        for networks in others:
-            for network in networks.values():
-                for rule in (["INPUT", "--source"], ["OUTPUT", "--destination"]):
-                    command = [*inside, action, *rule, network["IPAddress"], "--jump", "DROP"]
-                    subprocess.run(command, check=True, timeout=10)
-
-    drop("--append")
-    return lambda: drop("--delete")
+    """It hears no other node, and its clients go on reaching it."""
+    return group.cut(primary, set(group.containers) - {primary})
 
 
 def test_only_lifetimes_that_are_certain_are_counted_together() -> None:
