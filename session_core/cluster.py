@@ -7,7 +7,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError, TryAgainError
@@ -32,13 +32,8 @@ FRESH_SECONDS: Final = 0.1
 REPLICAS_SECONDS: Final = 10.0
 """How often the nodes are asked for the replicas that there are, where those are read from."""
 T = TypeVar("T")
-
-
-class Shard(NamedTuple):
-    """A primary and its replicas, as far as they answer."""
-
-    primary: Address
-    replicas: tuple[Address, ...]
+_Slots: TypeAlias = tuple[dict[int, Address], dict[Address, Sequence[Address]]]
+"""Which primary serves each slot, and the replicas of each primary."""
 
 
 _SLOTS: Final[Call[None]] = Call(("CLUSTER", "SLOTS"), lambda _reply, _now: None)
@@ -55,33 +50,40 @@ class Cluster:
         self._seeds = settings.target.addresses
         self._pools: dict[Address, Pool] = {}
         self._replicas: dict[Address, Replicas] = {}
-        self._shards: dict[int, Shard] = {}
+        self._owners: dict[int, Address] = {}
+        self._followers: dict[Address, Sequence[Address]] = {}
         self._learnt = float("-inf")
         self._learning: asyncio.Task[None] | None = None
-        self._stale = True
 
     async def exchange(self, call: Call[T], kind: Kind, deadline: float, *, stale: bool) -> Replies:
-        """See `Route`. Redirections are followed at once; a node that is not there makes the next attempt ask anew."""
-        if self._stale:
+        """See `Route`. Redirections are followed at once; a node that is not there is looked for in the background."""
+        if not self._owners:
             await self._learn(deadline)
         call, address = held_while_moving(call), self._address_of(call)
+        asking = False
         for _ in range(REDIRECTIONS):
             try:
-                outcome, closing = await self._way(address, stale=stale).exchange(call, kind, deadline)
-                if type(outcome) is AskError:  # this one call is to go there, the next may not
-                    there = self._pool(_named(outcome, address))
-                    return await there.exchange_alone(call, kind, deadline, ("ASKING",))
-                if not isinstance(outcome, MovedError):
-                    return _told(outcome, address), closing
-                address, stale = self._moved(outcome, address), False
+                if asking:
+                    replies = await self._pool(address).exchange_alone(call, kind, deadline, ("ASKING",))
+                else:
+                    replies = await self._way(address, stale=stale).exchange(call, kind, deadline)
             except (RedisError, OSError, TimeoutError):
-                self._stale = True
+                await self.doubt()
                 raise
+            outcome, closing = replies
+            if not isinstance(outcome, AskError):
+                return _told(outcome, address), closing
+            address = _named(outcome, address)
+            asking = not isinstance(outcome, MovedError)  # then this one call is to go there, and the next is not
+            if not asking:
+                self._owners[outcome.slot_id] = address
+                await self.doubt()  # most likely it is not the only one that has moved
         return TryAgainError(f"redirected {REDIRECTIONS} times"), None
 
     async def doubt(self) -> None:
-        """See `Route`: the next call asks the nodes for their slots."""
-        self._stale = True
+        """See `Route`: learn anew who serves which slots, while calls go on by what is known."""
+        if asyncio.get_running_loop().time() > self._learnt + FRESH_SECONDS:
+            self._learn_soon()
 
     def spread(self, keys: Iterable[str]) -> Sequence[tuple[str, ...]]:
         """See `Route`: one call takes keys of one slot."""
@@ -89,7 +91,7 @@ class Cluster:
 
     def servers(self) -> Sequence[Address | str]:
         """See `Route`."""
-        return sorted({shard.primary for shard in self._shards.values()})
+        return sorted(self._followers)
 
     async def aclose(self) -> None:
         """See `Route`."""
@@ -104,12 +106,11 @@ class Cluster:
         if isinstance(call.at, Address):
             return call.at
         slot = slot_of(call)
-        shard = self._shards.get(slot)
-        if shard is None:
-            self._stale = True
+        if slot not in self._owners:
+            self._learn_soon()
             message = f"no node of the cluster serves slot {slot} now"
             raise RedisConnectionError(message)
-        return shard.primary
+        return self._owners[slot]
 
     def _way(self, primary: Address, *, stale: bool) -> Pool | Replicas:
         pool = self._pool(primary)
@@ -126,13 +127,6 @@ class Cluster:
             self._pools[address] = Pool(self._settings, dial, self._dialler.reply_seconds)
         return self._pools[address]
 
-    def _moved(self, moved: MovedError, asked: Address) -> Address:
-        owner = _named(moved, asked)
-        self._shards[moved.slot_id] = Shard(owner, ())
-        if asyncio.get_running_loop().time() > self._learnt + FRESH_SECONDS:
-            self._learn_soon()  # most likely it is not the only one
-        return owner
-
     async def _learn(self, deadline: float) -> None:
         async with asyncio.timeout_at(deadline):
             await asyncio.shield(self._learn_soon())  # who gives up does not take the others along
@@ -145,10 +139,9 @@ class Cluster:
 
     async def _ask_nodes(self) -> None:
         """Take the slots from the first node that tells them: primaries in any order, then replicas, then the seeds."""
-        shards = list(set(self._shards.values()))
-        random.shuffle(shards)
-        replicas = [replica for shard in shards for replica in shard.replicas]
-        candidates = list(dict.fromkeys([*(shard.primary for shard in shards), *replicas, *self._seeds]))
+        primaries = random.sample(list(self._followers), len(self._followers))
+        replicas = (replica for primary in primaries for replica in self._followers[primary])
+        candidates = list(dict.fromkeys([*primaries, *replicas, *self._seeds]))
         failures: list[Exception] = []
         for start in range(0, len(candidates), AT_ONCE):
             asking = [asyncio.create_task(self._ask_node(node)) for node in candidates[start : start + AT_ONCE]]
@@ -171,7 +164,7 @@ class Cluster:
         message = f"no node of the cluster answers: {reasons}"
         raise RedisConnectionError(message)
 
-    async def _ask_node(self, node: Address) -> dict[int, Shard]:
+    async def _ask_node(self, node: Address) -> _Slots:
         deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
         reply, _ = await self._pool(node).exchange(_SLOTS, "read", deadline)
         if isinstance(reply, ResponseError) and "cluster support disabled" in str(reply):
@@ -181,34 +174,33 @@ class Cluster:
             raise reply
         return _read_slots(reply, node)
 
-    async def _settle(self, shards: dict[int, Shard]) -> None:
-        self._shards = shards
+    async def _settle(self, slots: _Slots) -> None:
+        self._owners, self._followers = slots
         self._learnt = asyncio.get_running_loop().time()
-        self._stale = False
-        primaries = {shard.primary for shard in shards.values()}
-        for address in set(self._pools) - primaries:
+        for address in set(self._pools).difference(self._followers):
             await self._pools.pop(address).renew()
-        for address in set(self._replicas) - primaries:
+        for address in set(self._replicas).difference(self._followers):
             await self._replicas.pop(address).aclose()
 
     async def _replicas_of(self, primary: Address) -> Sequence[Address]:
         now = asyncio.get_running_loop().time()
         if now > self._learnt + REPLICAS_SECONDS:
             await self._learn(now + ANSWER_SECONDS)
-        return next((shard.replicas for shard in self._shards.values() if shard.primary == primary), ())
+        return self._followers.get(primary, ())
 
     async def _open_replica(self, address: Address) -> AbstractConnection:
         return await self._dialler.open(address, self._login, greet=_greet_replica)
 
 
-def _read_slots(reply: Any, asked: Address) -> dict[int, Shard]:  # noqa: ANN401 - see CLUSTER SLOTS
-    shards: dict[int, Shard] = {}
+def _read_slots(reply: Any, asked: Address) -> _Slots:  # noqa: ANN401 - see CLUSTER SLOTS
+    owners: dict[int, Address] = {}
+    followers: dict[Address, Sequence[Address]] = {}
     for first, last, primary, *replicas in reply:
-        where = _address(primary, asked)
-        if where is not None:
-            shard = Shard(where, tuple(filter(None, (_address(replica, asked) for replica in replicas))))
-            shards.update(dict.fromkeys(range(first, last + 1), shard))
-    return shards
+        owner = _address(primary, asked)
+        if owner is not None:
+            owners.update(dict.fromkeys(range(first, last + 1), owner))
+            followers[owner] = [where for where in (_address(replica, asked) for replica in replicas) if where]
+    return owners, followers
 
 
 def _address(node: Any, asked: Address) -> Address | None:  # noqa: ANN401 - host, port, ...

@@ -89,7 +89,7 @@ class RedisStore:
         groups = self.link.spread(protocol.user_index_keys(first_bucket))
         found: list[str] = []
         looked_at = taken = 0
-        while taken < len(groups) and len(found) < about:
+        while not taken or (taken < len(groups) and len(found) < about):
             calls = [protocol.users(keys, about) for keys in groups[taken : 2 * taken + 1]]
             for keys, (buckets, users) in zip(groups[taken:], await self._all(calls, stale=self._stale), strict=False):
                 looked_at += min(buckets, len(keys))

@@ -45,11 +45,9 @@ class Sentinels:
             StoreDenied: every Sentinel that answers refuses us.
             RedisConnectionError: no Sentinel knows a primary now.
         """
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._start(loop)
+        self._look_around()
         async with self._lock:
-            now = loop.time()
+            now = asyncio.get_running_loop().time()
             if self._known is None or now - self._known[0] > FRESH_SECONDS:
                 self._known = None
                 self._known = (now, await self._ask_all())
@@ -61,6 +59,7 @@ class Sentinels:
         Raises:
             RedisConnectionError: no Sentinel answers.
         """
+        self._look_around()
         for address in self._addresses:
             with suppress(RedisError, OSError, TimeoutError):
                 return _usable(await self._ask(address, "REPLICAS"))
@@ -74,6 +73,11 @@ class Sentinels:
         kept, self._kept = self._kept, {}
         for connection in kept.values():
             await connection.disconnect(nowait=True)
+
+    def _look_around(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._start(loop)
 
     async def _ask_all(self) -> Address:
         tasks = [asyncio.create_task(self._vote(address)) for address in self._addresses]
@@ -119,7 +123,7 @@ class Sentinels:
             if kept is not None:
                 try:
                     return await self._exchange(address, kept, question)
-                except (RedisConnectionError, OSError):
+                except (RedisError, OSError):
                     pass  # it was closed meanwhile, as after a restart of the Sentinel
             return await self._exchange(address, await self._dialler.open(address, self._login), question)
 
