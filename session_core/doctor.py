@@ -141,9 +141,8 @@ async def _replicas(settings: Settings, store: RedisStore, server: Address | str
         return Finding("wrong", "replication", text)
     wanted = settings.wait_replicas
     if len(role.acknowledged) < wanted:
-        text = (
-            f"{at}{len(role.acknowledged)} replicas are connected, SESSION_WAIT_REPLICAS is {wanted}: no write is durable"
-        )
+        connected = f"{at}{len(role.acknowledged)} replicas are connected"
+        text = f"{connected}, SESSION_WAIT_REPLICAS is {wanted}: no write is durable"
         return Finding("wrong", "replication", text)
     late = await behind(store.link, role, server)
     if late:
@@ -161,8 +160,12 @@ async def _memory(store: RedisStore, server: Address | str) -> Finding:
     policy, limit, used = info["maxmemory_policy"], int(info["maxmemory"]), int(info["used_memory"])
     share = f"{used / limit:.0%} of maxmemory used" if limit else "no maxmemory"
     if policy == "noeviction":
-        return Finding("ok", "memory", f"{at}{share}, noeviction: a full server refuses logins and keeps everybody else in")
-    text = f"{at}{share}, maxmemory-policy {policy}: a full server logs users out and forgets revocations; set noeviction"
+        return Finding(
+            "ok", "memory", f"{at}{share}, noeviction: a full server refuses logins and keeps everybody else in"
+        )
+    text = (
+        f"{at}{share}, maxmemory-policy {policy}: a full server logs users out and forgets revocations; set noeviction"
+    )
     return Finding("wrong", "memory", text)
 
 

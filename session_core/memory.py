@@ -25,6 +25,7 @@ from session_core.records import (
 )
 from session_core.settings import Settings
 
+
 class MemoryStore:
     """Sessions in a dictionary; implements `session_core.store.Store`."""
 

@@ -1,7 +1,6 @@
 """What a call is in a Redis Cluster: the slot that it belongs to, and what it does while that slot moves. No I/O."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TypeVar
 
 from redis.crc import key_slot
@@ -41,7 +40,7 @@ def held_while_moving(call: Call[T]) -> Call[T]:
     command, function, number, *words = call.words
     tag = str(words[0]).partition("{")[2].partition("}")[0]
     words.insert(int(number), f"session:{{{tag}}}:")
-    return replace(call, words=(command, function, int(number) + 1, *words))
+    return call._replace(words=(command, function, int(number) + 1, *words))
 
 
 def _first_key(call: Call[T]) -> str:

@@ -4,7 +4,6 @@
 import asyncio
 import os
 import random
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
