@@ -45,8 +45,8 @@ def main() -> None:
     """Measure and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS, help="what to measure (default: all)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds over all contenders (default 5)")
-    parser.add_argument("--seconds", type=float, default=0.8, help="of each measurement (default 0.8)")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds over all contenders (default 20)")
+    parser.add_argument("--seconds", type=float, default=0.2, help="of each measurement (default 0.2)")
     parser.add_argument("--sessions", type=int, default=1_000_000, help="in the largest store (default 1000000)")
     arguments = parser.parse_args()
     testcontainers_config.ryuk_disabled = True  # we remove what we start
