@@ -64,4 +64,4 @@ def test_redis_and_the_model_agree_over_thousands_of_random_steps(redis: Server)
     Sessions.steps = 0
     _run(redis, EXAMPLES, (Phase.generate,))
     print(f"{Sessions.steps} steps")
-    assert Sessions.steps >= 45 * EXAMPLES
+    assert Sessions.steps >= (2000 if EXAMPLES >= 45 else 40 * EXAMPLES)
