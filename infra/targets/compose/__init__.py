@@ -8,18 +8,11 @@ from pulumi.dynamic import Resource
 
 from infra.components.certificates import Certificates
 from infra.components.credentials import Credentials
-from infra.outputs import SCHEMA_VERSION
-from infra.render.compose import project_name
 from infra.render.project import ADMIN_TOKEN, USERS, plain_files, secret_files
-from infra.render.session_settings import session_settings
 from infra.render.topology import topology
 from infra.spec import DeploymentSpec, published_ports
+from infra.targets.compose.exported import outputs
 from infra.targets.compose.provider import ComposeProvider
-
-FEATURES = (
-    *("sentinel", "tls", "acl", "aof", "rdb", "wait", "waitaof", "min_replicas"),
-    *("kill", "pause", "partition", "restart", "admin_config"),
-)
 
 
 class ComposeProject(Resource, module="compose", name="ComposeProject"):
@@ -69,7 +62,7 @@ class ComposeDeployment(pulumi.ComponentResource):
             },
             child,
         )
-        self.outputs = _outputs(name, spec, certificates, credentials)
+        self.outputs = outputs(name, spec, certificates.ca_pem, credentials.passwords)
         self.register_outputs(dict(self.outputs))
 
 
@@ -88,42 +81,3 @@ def _ports(spec: DeploymentSpec) -> dict[str, int]:
     if not spec.target.publish:
         return {}
     return {f"{keys[part.partition('-')[0]]} {part}": port for part, port in published_ports(spec).items()}
-
-
-def _outputs(name: str, spec: DeploymentSpec, certificates: Certificates, credentials: Credentials) -> dict[str, Any]:
-    parts, passwords = topology(spec), credentials.passwords
-    durability = {
-        "append_only": spec.redis.appendfsync,
-        "snapshots": spec.redis.save,
-        "replicas": spec.redis.nodes - 1,
-        "min_replicas_to_write": spec.redis.min_replicas_to_write,
-        "wait_replicas": spec.session.wait_replicas,
-    }
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "target": "compose",
-        "location": {"compose_project": project_name(name)},
-        "url": f"https://localhost:{spec.target.https_port}",
-        "ca_pem": certificates.ca_pem,
-        "redis_nodes": [str(node) for node in parts.redis],
-        "sentinels": [str(node) for node in parts.sentinels],
-        "master_name": parts.master_name,
-        "address_map": "*=127.0.0.1" if spec.target.publish else "",
-        "features": list(FEATURES),
-        "durability_requested": durability,
-        "durability_delivered": durability,
-        "session_settings": session_settings(spec),
-        "users": {
-            "sessions": "sessions",
-            "sentinel": "sessions",
-            "exporter": "exporter",
-            "deploy": "deploy",
-            "admin": "admin",
-        },
-        "sessions_password": passwords["sessions"],
-        "sentinel_password": passwords["sessions"],
-        "exporter_password": passwords["exporter"],
-        "deploy_password": passwords["deploy"],
-        "admin_password": passwords["admin"],
-        "admin_token": passwords[ADMIN_TOKEN],
-    }

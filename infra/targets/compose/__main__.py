@@ -1,10 +1,12 @@
 """Writes the compose project of a stack without Pulumi: a directory that works with plain `docker compose`."""
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,17 +17,22 @@ from infra.render.topology import topology
 from infra.spec import DeploymentSpec, warnings
 from infra.stackfile import SpecError, load_spec
 from infra.targets.compose import files
+from infra.targets.compose.exported import outputs
 from infra.targets.compose.kept_secrets import KeptSecrets, SecretsError, completed, read
 
 PROJECT = "redis-session-kit"
 SECRETS_FILE = "secrets.json"
+OUTPUTS_FILE = "outputs.json"
 SECRETS_MODE = 0o600
 EXAMPLE = """\
 example:
   python -m infra.targets.compose --stack dev --out ~/sessions
   docker compose --project-directory ~/sessions up --detach
 
+  python -m infra.targets.compose --stack dev --name other --set compose.redisPort=7379 --out ~/other
+
 The secrets are made once and kept in the directory, in secrets.json; the directory is for you alone (0700).
+Beside it, outputs.json says what `pulumi stack output --json --show-secrets` would say.
 Run it again after a change of the stack file: what has not changed stays as it is.
 A deployment that Pulumi has made goes by the same name: choose another one with --name to run both.
 """
@@ -39,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Render as the command line says; the exit code."""
     asked = _parser().parse_args(arguments)
     try:
-        spec = _spec(asked.stack)
+        spec = _spec(asked.stack, asked.set)
         name = asked.name or asked.stack
         out: Path = asked.out.expanduser().absolute()
         kept = _kept_in(out)
@@ -60,10 +67,14 @@ def render(spec: DeploymentSpec, name: str, out: Path, secrets: KeptSecrets) -> 
     if secrets.authority is None:
         raise ValueError("the secrets are not complete")
     certificates = {part: (pair.cert_pem, pair.key_pem) for part, pair in secrets.certificates.items()}
-    rendered = plain_files(spec, name) | secret_files(spec, secrets.passwords, secrets.authority.cert_pem, certificates)
+    authority = secrets.authority.cert_pem
+    rendered = plain_files(spec, name) | secret_files(spec, secrets.passwords, authority, certificates)
+    exported = outputs(name, spec, authority, secrets.passwords)
+    rendered[OUTPUTS_FILE] = json.dumps(exported, indent=2) + "\n"
     # The secrets come first: a run that is cut short can be repeated.
     files.write(out, {SECRETS_FILE: secrets.model_dump_json(indent=2) + "\n"} | rendered)
-    (out / SECRETS_FILE).chmod(SECRETS_MODE)
+    for private in (SECRETS_FILE, OUTPUTS_FILE):
+        (out / private).chmod(SECRETS_MODE)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,12 +88,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="directory to write, new or of this command"
     )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting in place of the stack file's"
+    )
     parser.add_argument("--name", help="name of the deployment (default: that of the stack)")
     parser.add_argument("--secrets", type=Path, metavar="FILE", help="take the secrets from a secrets.json elsewhere")
     return parser
 
 
-def _spec(stack: str) -> DeploymentSpec:
+def _spec(stack: str, changes: Sequence[str]) -> DeploymentSpec:
     path = Path(infra.__file__).parents[1] / "stacks" / f"Pulumi.{stack}.yaml"
     if not path.is_file():
         known = sorted(
@@ -96,7 +110,18 @@ def _spec(stack: str) -> DeploymentSpec:
         raise RefusedError(
             f"stacks/{path.name}: {', '.join(sealed)}: only Pulumi can read a setting that it has encrypted"
         )
-    return load_spec(given, f"stacks/{path.name}")
+    for change in changes:
+        _put(given, change)
+    return load_spec(given, f"stacks/{path.name}" + (" with --set" if changes else ""))
+
+
+def _put(given: dict[str, Any], change: str) -> None:
+    """Put `KEY=VALUE`, with a dot in the key for a target's own setting, in place of what was given."""
+    key, equals, value = change.partition("=")
+    if not equals:
+        raise RefusedError(f"--set {change}: must be KEY=VALUE, such as --set redisMaxmemory=512mb")
+    section, dot, field = key.partition(".")
+    given[section] = {**given.get(section, {}), field: value} if dot else value
 
 
 def _kept_in(out: Path) -> KeptSecrets:
