@@ -52,6 +52,8 @@ test: tools test-tools check ## every test (CMD='-k words' for some)
 	@# tests run make as a user does, not as a child of this one, which would print more
 	@$(RUN) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS python -m pytest $(CMD)
 
-prove: tools test-tools ## what takes longer than a test: every guard of the Lua mutated, more histories and failovers
+prove: tools test-tools ## what takes longer than a test: mutants of the Lua, more histories and failovers, every broken deployment
 	@$(RUN) python -m tests.mutation
 	@$(RUN) KIT_TEST_MODEL_EXAMPLES=400 KIT_TEST_FAILOVERS=5 python -m pytest -s tests/session_core/test_{model,histories}.py
+	@$(RUN) KIT_TEST_MATRIX=. python -m pytest -s tests/conformance/test_matrix.py
+	@$(RUN) conformance run --out conformance-report

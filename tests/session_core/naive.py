@@ -1,4 +1,3 @@
-# ruff: noqa: ARG002 - the interface gives the arguments
 """Sessions as they are often built: one command after the other, an index in a list. Only here to fail.
 
 As a plug-in of pytest (`-p tests.session_core.naive`) it takes the place of the library's store.

@@ -1,0 +1,25 @@
+"""How long nothing was accepted, and how fast answers came."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from conformance.history import History
+
+
+def longest_gap(history: History) -> float:
+    """Seconds of the longest time between two logins that were confirmed; infinite if fewer than two were.
+
+    What a cut-off primary takes without a replica's word does not count. Where nothing was confirmed at all, as without
+    WAIT, every answered login counts.
+    """
+    logins = history.calls("create")
+    confirmed = [op for op in logins if op.told["durable"]] or logins
+    answered = sorted(op.end for op in confirmed)
+    return max((later - earlier for earlier, later in pairwise(answered)), default=math.inf)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of all values is not above; not a number if there is none."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan

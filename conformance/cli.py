@@ -1,0 +1,177 @@
+"""The command `conformance`: run, list, verify-report."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from conformance.config import Config, ConfigError
+from conformance.config import read as read_config
+from conformance.faults import FaultError
+from conformance.report import HISTORIES, write
+from conformance.report.model import Report, report
+from conformance.report.verify import ReportError, verify
+from conformance.requirements import register
+from conformance.run import Choice, Run
+from conformance.targets import Target
+from conformance.targets.containers import TopologyError, containers, sweep
+from conformance.targets.endpoint import endpoint
+from conformance.targets.stack import stack, target_of
+from conformance.verdict import EXIT_CODES
+from infra.outputs import OutputsError
+from infra.outputs import read as read_outputs
+from session_core.errors import SessionError
+
+ENGINE_ERROR = EXIT_CODES["error"]
+REFUSED = (ConfigError, OutputsError, TopologyError, SessionError, FaultError, ReportError, OSError)
+EXAMPLES = """\
+examples:
+  conformance run                                     containers of its own, every profile
+  conformance run --profile SESSION-CORE --profile SECURITY
+  conformance run --stack dev                         what Pulumi has deployed; nothing that hurts
+  conformance run --stack dev --allow-disruptive      kills its parts, too
+  conformance run --endpoint --config my-redis.yaml   any Redis: REDIS_... variables from the file or the environment
+  conformance list --json
+  conformance verify-report conformance-report
+
+exit codes: 0 conformant, 1 violation, 2 unknown or partial, 3 the suite itself failed
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do as the command line says; the exit code."""
+    asked = _parser().parse_args(arguments)
+    try:
+        return int(asked.do(asked))
+    except REFUSED as error:
+        sys.stderr.write(f"conformance: {error}\n")
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.stderr.write("conformance: interrupted; what was started is removed\n")
+    return ENGINE_ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="conformance",
+        description="Proves that a deployment keeps its promises.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="run | list | verify-report")
+    profiles = sorted(register().profiles)
+    running = commands.add_parser("run", help="examine a target and write a report", epilog=EXAMPLES)
+    running.formatter_class = argparse.RawDescriptionHelpFormatter
+    target = running.add_mutually_exclusive_group()
+    target.add_argument("--stack", metavar="NAME", help="a stack of Pulumi, by its outputs")
+    target.add_argument("--outputs", type=Path, metavar="FILE", help="a file of the form of a stack's outputs")
+    target.add_argument("--endpoint", action="store_true", help="the REDIS_... variables of the session library")
+    running.add_argument("--config", type=Path, metavar="FILE", help="docs/conformance.md says what may be in it")
+    running.add_argument("--profile", action="append", default=[], choices=profiles, help="only this; may be repeated")
+    running.add_argument(
+        "--id", action="append", default=[], metavar="ID", help="only this requirement; may be repeated"
+    )
+    running.add_argument("--allow-disruptive", action="store_true", help="kill, stop and cut off parts of the target")
+    running.add_argument("--repeat", type=int, default=1, metavar="N", help="do each disruptive experiment N times")
+    running.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the containers")
+    running.add_argument(
+        "--out", type=Path, default=Path("conformance-report"), metavar="DIR", help="directory of the report"
+    )
+    running.set_defaults(do=_run)
+    listing = commands.add_parser("list", help="show the requirements")
+    listing.add_argument("--profile", action="append", default=[], choices=profiles)
+    listing.add_argument("--json", action="store_true", help="for programs")
+    listing.set_defaults(do=_list)
+    checking = commands.add_parser("verify-report", help="compute the verdict again from the histories of a report")
+    checking.add_argument("directory", type=Path)
+    checking.set_defaults(do=_verify)
+    return parser
+
+
+def _run(asked: argparse.Namespace) -> int:
+    config = read_config(asked.config) if asked.config else Config()
+    known = {each.id for each in register().requirements}
+    if unknown := sorted(set(asked.id) - known):
+        raise ConfigError(f"--id {' '.join(unknown)}: no such requirement; see: conformance list")
+    out: Path = asked.out
+    if (out / HISTORIES).exists():
+        for old in (out / HISTORIES).glob("*.jsonl"):
+            old.unlink()
+    (out / HISTORIES).mkdir(parents=True, exist_ok=True)
+    found = asyncio.run(_examine(asked, config))
+    write(found, out)
+    for profile in found.profiles:
+        counts = ", ".join(f"{count} {status}" for status, count in profile.counts.items())
+        sys.stdout.write(f"{profile.name:16} {profile.result:13} {counts}\n")
+    sys.stdout.write(f"{found.verdict} after {found.seconds:g} s: {out / 'report.html'}\n")
+    return found.exit_code
+
+
+async def _examine(asked: argparse.Namespace, config: Config) -> Report:
+    task = asyncio.current_task()
+    if task:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    began, start = datetime.now(UTC), time.monotonic()
+
+    def say(line: str) -> None:
+        sys.stderr.write(f"{time.monotonic() - start:6.1f} s  {line}\n")
+
+    own = not (asked.stack or asked.outputs or asked.endpoint)
+    choice = Choice(
+        profiles=frozenset(asked.profile or config.profiles),
+        ids=frozenset(asked.id),
+        allow_disruptive=asked.allow_disruptive or own,
+        repeat=asked.repeat,
+        recovery_seconds=config.recovery_seconds,
+    )
+    with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
+        say("bringing up containers" if own else "looking at the target")
+        async with _target(asked, config, Path(directory)) as target:
+            say(f"{target.kind} {target.name}: {', '.join(sorted(target.features))}")
+            results = await Run(register(), target, choice, asked.out / HISTORIES, say).results()
+        return report(target, choice, results, began, time.monotonic() - start)
+
+
+@asynccontextmanager
+async def _target(asked: argparse.Namespace, config: Config, directory: Path) -> AsyncIterator[Target]:
+    if asked.endpoint:
+        yield await endpoint(config)
+    elif asked.stack:
+        yield await stack(asked.stack, directory)
+    elif asked.outputs:
+        yield target_of(read_outputs(asked.outputs), "stack", directory)
+    else:
+        sweep()
+        settings = dict(change.partition("=")[::2] for change in asked.set)
+        async with containers(directory, settings) as target:
+            yield replace(target, versions={"image": settings.get("redisImage", "redis:8")})
+
+
+def _list(asked: argparse.Namespace) -> int:
+    chosen = [each for each in register().requirements if not asked.profile or each.profile in asked.profile]
+    if asked.json:
+        sys.stdout.write(json.dumps([each.model_dump(mode="json") for each in chosen], indent=2) + "\n")
+        return 0
+    for each in chosen:
+        needs = ", ".join(sorted(register().needs(each)))
+        sys.stdout.write(
+            f"{each.id:14} {each.level:6} {each.profile:16} {each.sentence}" + (f" [{needs}]\n" if needs else "\n")
+        )
+    return 0
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    found = verify(asked.directory)
+    for difference in found.differences:
+        sys.stdout.write(f"{difference}\n")
+    if found.differences:
+        return ENGINE_ERROR
+    sys.stdout.write(f"the histories give exit code {found.exit_code}, as the report says\n")
+    return found.exit_code

@@ -1,0 +1,60 @@
+"""The configuration file: which endpoint, what it claims, which commands do to it what this suite cannot."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from conformance.requirements import register
+
+
+class ConfigError(ValueError):
+    """The file cannot be used; the message names the field and never a value."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+
+class Hook(_Frozen):
+    """Commands of a shell, which find the node's announced name in `CONFORMANCE_NODE`."""
+
+    inject: str
+    heal: str = ""
+    """Undoes it; empty where it heals by itself."""
+
+
+class Config(_Frozen):
+    """Everything the file may say."""
+
+    settings: Mapping[str, str] = {}
+    """Of the endpoint: variables of the session library; they win over the environment."""
+    features: frozenset[str] = frozenset()
+    """Claimed beside what is probed."""
+    faults: Mapping[str, Hook] = {}
+    """By fault: kill, pause, partition, stop, handover, restart, failover."""
+    profiles: tuple[str, ...] = ()
+    recovery_seconds: float = Field(default=8.0, gt=0)
+    """How long a failover may take: the Sentinels' down-after and 5 s."""
+
+
+def read(path: Path) -> Config:
+    """Read a file.
+
+    Raises:
+        ConfigError: not YAML, or a field that is not known or wrong.
+        OSError: it cannot be read.
+    """
+    try:
+        found = Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from None
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+    else:
+        if unknown := [name for name in found.profiles if name not in register().profiles]:
+            raise ConfigError(f"{path}: profiles: {', '.join(unknown)}: no such profile; see: conformance list")
+        return found
+    lines = [f"  {'.'.join(map(str, each['loc'])) or 'file'}: {each['msg']}" for each in details]
+    raise ConfigError("\n".join([f"{path}: cannot be used", *lines]))

@@ -1,0 +1,257 @@
+"""What is left when a part goes away under load: kill, pause, planned handover, loss of a replica or a Sentinel, a cut.
+
+A login or logout counts as durable when the answer says that a replica confirmed it (WAIT). Without that the loss is
+measured and reported, not judged: Redis replicates asynchronously.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from conformance.checkers.gaps import longest_gap, quantile
+from conformance.checkers.limit import longest_list, most_at_once
+from conformance.checkers.sets import returns, survival
+from conformance.experiments.load import AFTER, BITE_SECONDS, LIMIT, SETTLE_SECONDS, Load, bites, outage
+from conformance.finding import Finding, violated
+from conformance.history import History
+from conformance.lab import Lab, until
+from conformance.requirements import judges
+from session_core.address import Address
+
+MAX_LAG_SECONDS = 10
+"""min-replicas-max-lag: so long a replica that says nothing still counts."""
+STRANDED, NEWCOMER = "stranded", "newcomer"
+REFUSALS = 3
+DOWN_SECONDS = 5
+"""A replica or a Sentinel stays away for so long."""
+
+
+async def _primary_goes(lab: Lab, fault: str) -> None:
+    async def strike(primary: Address, _load: Load) -> None:
+        heal = await asyncio.to_thread(lab.target.faults.inject, fault, primary.host)
+        try:
+            await bites(lab, primary)
+            await asyncio.sleep(AFTER)
+        finally:
+            await asyncio.to_thread(heal)
+
+    await outage(lab, strike)
+
+
+async def _other_goes(lab: Lab, node: Callable[[Address], Address]) -> None:
+    """Kill a node that is not the primary. An application starts while it is away."""
+
+    async def strike(primary: Address, load: Load) -> None:
+        victim = node(primary)
+        heal = await asyncio.to_thread(lab.target.faults.inject, "kill", victim.host)
+        try:
+            if await until(lambda: bool(lab.view.settled()), BITE_SECONDS):
+                lab.recorder.fault("bit", what=f"{victim.host} is away")
+            async with lab.client(NEWCOMER) as newcomer:  # asks the Sentinels for the first time
+                if made := await newcomer.create(lab.user("newcomer")):
+                    load.made.append(made)
+            await asyncio.sleep(DOWN_SECONDS)
+        finally:
+            await asyncio.to_thread(heal)
+
+    await outage(lab, strike)
+
+
+async def kill_primary(lab: Lab) -> None:
+    """SIGKILL."""
+    await _primary_goes(lab, "kill")
+
+
+async def pause_primary(lab: Lab) -> None:
+    """The process stands still: connections stay open and say nothing (grey failure)."""
+    await _primary_goes(lab, "pause")
+
+
+async def partition_primary(lab: Lab) -> None:
+    """The primary hears no other node; clients go on reaching it, and one of them knows no other node."""
+
+    async def strike(primary: Address, load: Load) -> None:
+        heal = await asyncio.to_thread(lab.target.faults.inject, "partition", primary.host)
+        try:
+            await bites(lab, primary)
+            await _stranded(lab, primary, load)
+        finally:
+            await asyncio.to_thread(heal)
+
+    await outage(lab, strike)
+
+
+async def _stranded(lab: Lab, primary: Address, load: Load) -> None:
+    """Log in and look at a node that is cut off, until it refuses, and a little longer."""
+    alone = {
+        "redis_url": f"{'rediss' if lab.target.settings().tls else 'redis'}://{primary}/0",
+        "redis_sentinel_username": "",
+        "redis_sentinel_password": "",
+        "session_deadline_seconds": 1,
+        "session_max_concurrent": LIMIT,
+    }
+    deadline, refused = lab.recorder.now() + 2 * MAX_LAG_SECONDS, 0
+    latest = None
+    async with lab.client(STRANDED, **alone) as client:
+        while refused < REFUSALS and lab.recorder.now() < deadline:
+            made = await client.create(lab.user("stranded"))
+            refused = 0 if made else refused + 1
+            latest = made or latest
+            load.made += [made] if made else []
+            if latest:
+                await client.inspect(latest)
+            await asyncio.sleep(0.2)
+
+
+async def hand_over(lab: Lab) -> None:
+    """A planned handover, by the deployment's own means."""
+    await _primary_goes(lab, "handover")
+
+
+async def kill_replica(lab: Lab) -> None:
+    """One replica is killed and comes back."""
+    await _other_goes(lab, lambda primary: next(node for node in lab.target.nodes if node != primary))
+
+
+async def kill_sentinel(lab: Lab) -> None:
+    """One of the Sentinels is killed and comes back."""
+    await _other_goes(lab, lambda _primary: lab.target.sentinels[0])
+
+
+@judges(kill_primary, "HA-KILL-001")
+@judges(pause_primary, "HA-PAUSE-001")
+@judges(partition_primary, "HA-CUT-001")
+@judges(hand_over, "HA-HAND-001")
+@judges(kill_replica, "HA-REPL-001")
+@judges(kill_sentinel, "HA-SENT-001")
+def writes_are_accepted_again(histories: Sequence[History]) -> Finding:
+    """The longest time without an accepted login is within the bound."""
+    gaps = [longest_gap(history) for history in histories]
+    bounds = [float(begin.fields["bound"]) for history in histories if (begin := history.fault("begin"))]
+    bound = min(bounds, default=0.0)
+    wrong = [f"nothing was accepted for {gap:.1f} s" for gap in gaps if gap > bound]
+    figures = {
+        f"gap_{name}_s": round(quantile(gaps, share), 2) for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1))
+    }
+    return _bitten(
+        histories, violated(f"logins are accepted again within {bound:g} s", wrong, figures, looked=len(gaps))
+    )
+
+
+@judges(kill_primary, "HA-KILL-002")
+@judges(pause_primary, "HA-PAUSE-002")
+@judges(partition_primary, "HA-CUT-002")
+@judges(hand_over, "HA-HAND-002")
+@judges(kill_replica, "HA-REPL-002")
+def durable_logins_survive(histories: Sequence[History]) -> Finding:
+    """Every login whose answer was durable is there when everything has healed."""
+    found = [survival(history) for history in histories]
+    durable = sum(each.durable for each in found)
+    evidence = {
+        "durable": durable,
+        "lost": sum(len(each.lost) for each in found),
+        "unconfirmed": sum(each.unconfirmed for each in found),
+        "lost_unconfirmed": sum(len(each.lost_unconfirmed) for each in found),
+        "unread": sum(each.unread for each in found),
+    }
+    wrong = [f"{handle} was durable and is gone" for each in found for handle in each.lost]
+    if evidence["unread"] and not wrong:
+        return Finding("unknown", "no durable login is lost", f"{evidence['unread']} could not be looked at", evidence)
+    return _bitten(histories, violated("no durable login is lost", wrong, evidence, looked=durable))
+
+
+@judges(kill_primary, "HA-KILL-003")
+@judges(pause_primary, "HA-PAUSE-003")
+@judges(partition_primary, "HA-CUT-003")
+@judges(hand_over, "HA-HAND-003")
+def durable_logouts_stay(histories: Sequence[History]) -> Finding:
+    """No session whose logout was durable is seen alive again."""
+    found = [returns(history, faults=True) for history in histories]
+    judged = sum(each.judged for each in found)
+    evidence = {
+        "judged": judged,
+        "back": sum(len(each.back) for each in found),
+        "back_unconfirmed": sum(len(each.back_unconfirmed) for each in found),
+    }
+    wrong = [f"{handle} is alive after a durable logout" for each in found for handle in each.back]
+    return _bitten(histories, violated("no durable logout is undone", wrong, evidence, looked=judged))
+
+
+@judges(kill_primary, "HA-KILL-004")
+@judges(pause_primary, "HA-PAUSE-004")
+@judges(partition_primary, "HA-CUT-004")
+@judges(hand_over, "HA-HAND-004")
+def the_limit_holds(histories: Sequence[History]) -> Finding:
+    """Neither a list nor the lifetimes that are certain show more sessions of a user than the limit."""
+    most = max((most_at_once(history) for history in histories), default=0)
+    listed = max((longest_list(history) for history in histories), default=0)
+    problems = [
+        f"{count} sessions {how}" for count, how in ((most, "lived at once"), (listed, "in one list")) if count > LIMIT
+    ]
+    evidence = {"most_at_once": most, "longest_list": listed}
+    return _bitten(histories, violated(f"at most {LIMIT} live sessions of a user", problems, evidence, looked=listed))
+
+
+@judges(kill_primary, "HA-KILL-005")
+@judges(pause_primary, "HA-PAUSE-005")
+@judges(partition_primary, "HA-CUT-005")
+@judges(hand_over, "HA-HAND-005")
+@judges(kill_replica, "HA-REPL-005")
+@judges(kill_sentinel, "HA-SENT-005")
+def everything_heals(histories: Sequence[History]) -> Finding:
+    """One primary, every other node in step with it, all of them known to every Sentinel."""
+    wrong = [str(never.fields["problem"]) for history in histories if (never := history.fault("unsettled"))]
+    took = [
+        settled.at - healed.at
+        for history in histories
+        if (settled := history.fault("settled")) and (healed := history.fault("healed"))
+    ]
+    figures = {f"settled_{name}_s": round(quantile(took, share), 2) for name, share in (("p50", 0.5), ("max", 1))}
+    finding = violated(f"in step {SETTLE_SECONDS} s after the fault ended", wrong, figures, looked=len(took))
+    return _bitten(histories, finding)
+
+
+@judges(kill_replica, "HA-REPL-006")
+@judges(kill_sentinel, "HA-SENT-006")
+def an_application_can_start_meanwhile(histories: Sequence[History]) -> Finding:
+    """The first login of a client that starts while the node is away is answered."""
+    ops = [op for history in histories for op in history.calls("create", None) if op.client == NEWCOMER]
+    wrong = [
+        f"the first login of a new client: {op.outcome} {op.told.get('message', '')}"
+        for op in ops
+        if op.outcome != "ok"
+    ]
+    return _bitten(histories, violated("a new client logs in", wrong, {"clients": len(ops)}, looked=len(ops)))
+
+
+@judges(partition_primary, "HA-CUT-006")
+def a_primary_that_is_cut_off_stops_taking_logins(histories: Sequence[History]) -> Finding:
+    """What it took would be thrown away when it comes back (redis.io: Replication; a replica reports once a second)."""
+    bound = MAX_LAG_SECONDS + 2
+    wrong, refused = [], 0
+    for history in histories:
+        cut = history.fault("begin")
+        for op in history.calls("create", None):
+            if op.client == STRANDED and cut and op.start > cut.at + bound:
+                refused += op.outcome == "fail"
+                if op.outcome == "ok":
+                    wrong.append(f"a login was taken {op.start - cut.at:.1f} s after the cut")
+    expected = f"no login is taken later than {bound} s after the cut"
+    return _bitten(histories, violated(expected, wrong, {"refused": refused}, looked=refused))
+
+
+@judges(partition_primary, "HA-CUT-007")
+def a_primary_that_is_cut_off_still_answers_reads(histories: Sequence[History]) -> Finding:
+    """Whoever reaches only that node stays logged in."""
+    ops = [op for history in histories for op in history.calls("inspect", None) if op.client == STRANDED]
+    wrong = [f"a read: {op.outcome} {op.told}" for op in ops if op.outcome != "ok" or not op.told["alive"]]
+    return _bitten(histories, violated("every read is answered", wrong, {"reads": len(ops)}, looked=len(ops)))
+
+
+def _bitten(histories: Sequence[History], finding: Finding) -> Finding:
+    """A fault that did nothing proves nothing."""
+    idle = sum(history.fault("bit") is None for history in histories)
+    if finding.status == "pass" and idle:
+        return Finding(
+            "unknown", finding.expected, f"the fault did not bite in {idle} of {len(histories)} runs", finding.evidence
+        )
+    return Finding(finding.status, finding.expected, finding.actual, {"faults": len(histories), **finding.evidence})

@@ -1,0 +1,108 @@
+"""Logins under load while something is done to a target, and a look at every session when it is over."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from conformance.checkers.sets import AUDITOR
+from conformance.client import Client
+from conformance.lab import EngineError, Lab, gather_limited, until
+from conformance.view import NotSettledError
+from session_core import Session
+from session_core.address import Address
+
+LIMIT = 3
+USERS = 8
+CLIENTS = 3
+PAUSE_SECONDS = 0.2
+"""The longest time between two logins of one loop: a load that two cores bear beside six nodes."""
+LOGOUTS = 0.3
+"""Of so many logins one is logged out by its user, as a share."""
+BEFORE, AFTER = 2.0, 2.0
+"""Seconds of load before the fault, and once it has bitten and writes are accepted again."""
+BITE_SECONDS = 30
+SETTLE_SECONDS = 90
+
+
+@dataclass
+class Load:
+    """Clients that log users in, look at their lists and log some of them out, until they are stopped."""
+
+    clients: list[Client]
+    users: list[str]
+    made: list[Session]
+    stopped: bool = False
+
+    async def run(self) -> None:
+        """Two loops for each user."""
+        loops = [
+            (self.clients[number % len(self.clients)], user) for number, user in enumerate((*self.users, *self.users))
+        ]
+        await asyncio.gather(*(self._use(client, user) for client, user in loops))
+
+    async def _use(self, client: Client, user: str) -> None:
+        mine: list[Session] = []
+        while not self.stopped:
+            await asyncio.sleep(random.random() * PAUSE_SECONDS)  # noqa: S311 - chance picks what is done
+            made = await client.create(user)
+            if made:
+                mine.append(made)
+                self.made.append(made)
+            await client.list(user)
+            if mine and random.random() < LOGOUTS:  # noqa: S311
+                await client.revoke(mine.pop())
+
+
+Strike = Callable[[Address, Load], Awaitable[None]]
+"""Does something to a deployment with this primary and undoes it; what it creates itself it adds to the load."""
+
+
+async def outage(lab: Lab, strike: Strike) -> None:
+    """Load, a fault by `strike` on the primary, and, when everything is in step again, a look at every session."""
+    primary = await in_order(lab)
+    users = [lab.user(f"load-{number}") for number in range(USERS)]
+    async with lab.clients(CLIENTS, session_max_concurrent=LIMIT) as clients:
+        load = Load(clients, users, [])
+        running = asyncio.create_task(load.run())
+        try:
+            await asyncio.sleep(BEFORE)
+            lab.recorder.fault("begin", node=primary.host, bound=lab.recovery_seconds)
+            await strike(primary, load)
+            lab.recorder.fault("healed")
+            await settle(lab)
+            await asyncio.sleep(AFTER)
+        finally:
+            load.stopped = True
+            await running
+    async with lab.client(AUDITOR, session_max_concurrent=LIMIT) as auditor:
+        await gather_limited([auditor.inspect(each) for each in load.made])
+        await asyncio.gather(*(auditor.list(user) for user in users))
+
+
+async def in_order(lab: Lab) -> Address:
+    """Wait until everything is in step before a fault; the primary.
+
+    Raises:
+        EngineError: it never was, so nothing can be said about the fault.
+    """
+    try:
+        return await asyncio.to_thread(lab.view.wait_settled, SETTLE_SECONDS)
+    except NotSettledError as error:
+        raise EngineError(f"the deployment was not in order before the fault: {error}") from error
+
+
+async def settle(lab: Lab) -> None:
+    """Wait until everything is in step again; that it never was is for the judges."""
+    try:
+        await asyncio.to_thread(lab.view.wait_settled, SETTLE_SECONDS)
+    except NotSettledError as error:
+        lab.recorder.fault("unsettled", problem=str(error))
+    else:
+        lab.recorder.fault("settled")
+
+
+async def bites(lab: Lab, primary: Address) -> None:
+    """Wait until another node is primary."""
+    if await until(lambda: lab.view.primary() not in (None, primary), BITE_SECONDS):
+        lab.recorder.fault("bit", what="another node is primary")

@@ -1,0 +1,109 @@
+"""Faults of a compose project, through the Docker engine and the packet filter of this host."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+
+from conformance.faults import FaultError, Heal
+
+SECONDS = 120
+LISTENING = "0A"
+"""State of a listening socket in /proc/net/tcp (Linux: include/net/tcp_states.h)."""
+HANDOVER = ("sh", "/run/kit/ctl.sh", "handover")
+"""The kit's planned handover, in the container of the primary."""
+
+
+class DockerFaults:
+    """Does things to the containers of one compose project, named after the announced names of the nodes."""
+
+    def __init__(self, project: str, nodes: Iterable[str]) -> None:
+        """Keep the project and the announced names of its Redis nodes and Sentinels."""
+        self._project = project
+        self._nodes = tuple(nodes)
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """All; a partition only where this process may change the packet filter of another network namespace."""
+        filter_too = os.geteuid() == 0 and shutil.which("nsenter") and shutil.which("iptables")
+        return frozenset(
+            {"kill", "pause", "stop", "handover", "restart", "listening"} | ({"partition"} if filter_too else set())
+        )
+
+    def inject(self, fault: str, node: str) -> Heal:
+        """Do it; `stop` ends the process as a planned stop does, `kill` does not let it say a word (SIGKILL)."""
+        container = f"{self._project}-{node}-1"
+        if fault == "partition":
+            return self._cut_off(node)
+        if fault == "handover":
+            answer = _docker("exec", container, *HANDOVER)
+            if answer != "done":
+                raise FaultError(f"handover of {node}: {answer or 'no answer'}")
+            return lambda: None
+        if fault == "restart":
+            _docker("restart", container)
+            return lambda: None
+        do, undo = {"kill": ("kill", "start"), "stop": ("stop", "start"), "pause": ("pause", "unpause")}[fault]
+        _docker(do, container)
+        return _once(lambda: _docker(undo, container))
+
+    def listening(self, node: str) -> frozenset[int]:
+        """Read from the kernel, so that a port that nobody has told us of is found as well."""
+        table = _docker("exec", f"{self._project}-{node}-1", "cat", "/proc/net/tcp", "/proc/net/tcp6")
+        rows = (line.split() for line in table.splitlines())
+        sockets = [row[1] for row in rows if len(row) > 3 and row[3] == LISTENING]  # noqa: PLR2004 - column of the state
+        own = [each for each in sockets if not each.startswith("0B00007F")]  # 127.0.0.11: Docker's own resolver
+        return frozenset(int(each.rpartition(":")[2], 16) for each in own)
+
+    def _cut_off(self, node: str) -> Heal:
+        """DROP rules in the node's network namespace: it hears no other node, and clients go on reaching it.
+
+        Addresses and ports stay as they are, which disconnecting a network does not promise (docker/cli#2909).
+        """
+        inside = ["nsenter", "--target", self._inspect(node, "{{.State.Pid}}"), "--net", "iptables"]
+        others = [
+            self._inspect(name, "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}")
+            for name in self._nodes
+            if name != node
+        ]
+        addresses = [address for each in others for address in each.split()]
+        rules = [
+            (chain, side, address)
+            for address in addresses
+            for chain, side in (("INPUT", "--source"), ("OUTPUT", "--destination"))
+        ]
+
+        def drop(action: str) -> None:
+            for chain, side, address in rules:
+                _run([*inside, "--wait", action, chain, side, address, "--jump", "DROP"])
+
+        drop("--append")
+        return _once(lambda: drop("--delete"))
+
+    def _inspect(self, node: str, form: str) -> str:
+        return _docker("inspect", "--format", form, f"{self._project}-{node}-1")
+
+
+def _once(undo: Callable[[], object]) -> Heal:
+    done: list[bool] = []
+
+    def heal() -> None:
+        if not done:
+            done.append(True)
+            undo()
+
+    return heal
+
+
+def _docker(*words: str) -> str:
+    return _run(["docker", *words])
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FaultError(f"{' '.join(command)}: {error}") from error
+    if done.returncode:
+        raise FaultError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout.strip()

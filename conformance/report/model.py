@@ -1,0 +1,116 @@
+"""report.json: the machine's form. A change of its fields is a new schema version."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from conformance.requirements import Requirement
+from conformance.run import Choice, Result, Status
+from conformance.targets import Target
+from conformance.verdict import EXIT_CODES, Summary, Verdict, by_profile, summary, verdict
+
+SCHEMA_VERSION = 1
+HIDDEN = "[redacted]"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Line(_Frozen):
+    """One requirement and what came of it."""
+
+    requirement: Requirement
+    status: Status
+    expected: str
+    actual: str
+    evidence: Mapping[str, float | int | str]
+    experiment: str
+    histories: tuple[str, ...]
+
+
+class ProfileLine(_Frozen):
+    """One profile: its result, and how many requirements ended how."""
+
+    name: str
+    result: Summary
+    counts: Mapping[str, int]
+
+
+class Implementation(_Frozen):
+    """What was examined."""
+
+    kind: str
+    name: str
+    features: tuple[str, ...]
+    versions: Mapping[str, str]
+
+
+class Report(_Frozen):
+    """A whole run."""
+
+    schema_version: Literal[1] = 1
+    verdict: Verdict
+    exit_code: int
+    date: str
+    """When the run began, UTC, ISO 8601."""
+    seconds: float
+    implementation: Implementation
+    engine: Mapping[str, str]
+    """Versions of the suite and of Python."""
+    config: Mapping[str, str]
+    """Settings of the run and of the connection, without secrets."""
+    profiles: tuple[ProfileLine, ...]
+    requirements: tuple[Line, ...]
+
+
+def report(target: Target, choice: Choice, results: Sequence[Result], began: datetime, seconds: float) -> Report:
+    """Put a run together."""
+    found = verdict(results, choice.profiles)
+    settings = {name.upper(): HIDDEN if _secret(name, value) else str(value) for name, value in target.connect.items()}
+    asked = {
+        "profiles": " ".join(sorted(choice.profiles)),
+        "ids": " ".join(sorted(choice.ids)),
+        "repeat": str(choice.repeat),
+        "recovery_seconds": f"{choice.recovery_seconds:g}",
+    }
+    return Report(
+        verdict=found,
+        exit_code=EXIT_CODES[found],
+        date=began.astimezone(UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 1),
+        implementation=Implementation(
+            kind=target.kind, name=target.name, features=tuple(sorted(target.features)), versions=target.versions
+        ),
+        engine={"conformance": version("redis-session-kit"), "python": platform.python_version()},
+        config={**asked, **settings, "REDIS_CA_FILE": "given" if target.connect.get("redis_ca_file") else "none"},
+        profiles=tuple(_profile(name, those) for name, those in by_profile(results).items()),
+        requirements=tuple(_line(each) for each in results),
+    )
+
+
+def _profile(name: str, results: Sequence[Result]) -> ProfileLine:
+    statuses = [each.status for each in results]
+    return ProfileLine(
+        name=name, result=summary(results), counts={each: statuses.count(each) for each in dict.fromkeys(statuses)}
+    )
+
+
+def _line(result: Result) -> Line:
+    return Line(
+        requirement=result.requirement,
+        status=result.status,
+        expected=result.expected,
+        actual=result.actual,
+        evidence=result.evidence,
+        experiment=result.experiment,
+        histories=result.histories,
+    )
+
+
+def _secret(name: str, value: object) -> bool:
+    return "password" in name or (name == "redis_url" and "@" in str(value))

@@ -1,0 +1,61 @@
+"""What is examined: containers of our own, a stack, or any endpoint. One value, whatever it came from."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from conformance.faults import Faults, NoFaults
+from conformance.wire import Login, Wire
+from session_core import Settings
+from session_core.address import Address
+
+
+@dataclass(frozen=True)
+class Target:
+    """A deployment, and what may be known of it and done to it.
+
+    Attributes:
+        kind: `containers`, `stack` or `endpoint`.
+        connect: how the application reaches it, by field of `session_core.Settings`.
+        features: what it claims, or what was probed, and what `faults` can do.
+        nodes, sentinels: announced addresses.
+        admin: who may do everything; None where we are not told.
+        exclusive: whether nobody else uses it, so that counts of everything are ours.
+        versions: what was found out about its software, for the report.
+    """
+
+    kind: str
+    name: str
+    connect: Mapping[str, Any] = field(repr=False)
+    features: frozenset[str]
+    nodes: tuple[Address, ...] = ()
+    sentinels: tuple[Address, ...] = ()
+    admin: Login | None = None
+    faults: Faults = field(default_factory=NoFaults)
+    exclusive: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self, **changes: Any) -> Settings:  # noqa: ANN401 - whatever the settings take
+        """Settings of the session library for this target, with `changes`; nothing else of the environment counts."""
+        return Settings(_env_file=None, **{**self.connect, **changes})
+
+    @property
+    def login(self) -> Login:
+        """The application's user on Redis."""
+        settings = self.settings()
+        return Login(settings.redis_username, settings.redis_password.get_secret_value())
+
+    @property
+    def sentinel_login(self) -> Login:
+        """The application's user on the Sentinels."""
+        settings = self.settings()
+        return Login(settings.redis_sentinel_username, settings.redis_sentinel_password.get_secret_value())
+
+    @cached_property
+    def wire(self) -> Wire:
+        """The way to its addresses."""
+        settings = self.settings()
+        authority = str(settings.redis_ca_file) if settings.redis_ca_file else None
+        return Wire(settings.address_map, ssl.create_default_context(cafile=authority) if settings.tls else None)

@@ -1,0 +1,132 @@
+"""The suite can fail: each broken library or deployment fails the requirements meant for it, and no other."""
+
+import os
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conformance import lab
+from conformance.experiments import load
+from conformance.faults import Heal
+from conformance.faults.docker import DockerFaults
+from conformance.requirements import TESTS, register
+from conformance.run import Choice, Run
+from conformance.targets import Target
+from conformance.targets.containers import containers
+from session_core import Settings
+from session_core.address import Address
+from session_core.deploy import load_functions
+from tests.conformance import mutants
+from tests.session_core import servers
+
+pytestmark = pytest.mark.engine
+WANTED = os.environ.get("KIT_TEST_MATRIX")
+"""Entries of a name like this; `make prove` asks for all. Without it, those that `make test` can afford."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One entry of the matrix. `runs` names profiles, experiments or requirements."""
+
+    name: str
+    runs: list[str]
+    fails: list[str]
+    library: str = ""
+    set: Mapping[str, str] = field(default_factory=dict)
+    replace: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    containers: bool = False
+    unhealed: bool = False
+    more: bool = False
+    ci: bool = False
+
+    @property
+    def choice(self) -> Choice:
+        """What is run of it."""
+        ids = {each for each, test in TESTS.items() if test.name in self.runs or each in self.runs}
+        profiles = frozenset(self.runs) & register().profiles.keys()
+        assert ids or profiles, self.runs
+        return Choice(profiles=profiles, ids=frozenset(ids), allow_disruptive=True)
+
+    def edit(self, directory: Path) -> None:
+        """Break the rendered files."""
+        for pattern, changes in self.replace.items():
+            paths = sorted(directory.glob(pattern))
+            assert paths, pattern
+            for path in paths:
+                text = path.read_text()
+                for old, new in changes.items():
+                    assert old in text, f"{path}: {old}"
+                    text = text.replace(old, new)
+                path.chmod(0o644)
+                path.write_text(text)
+
+
+MATRIX = [Broken(**entry) for entry in yaml.safe_load(Path(__file__).with_name("matrix.yaml").read_text())]
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[servers.Server]:
+    servers.sweep()
+    with servers.network() as bridge, servers.redis_server(bridge) as server:
+        yield server
+    servers.sweep()
+
+
+inject = DockerFaults.inject
+
+
+def inject_for_good(faults: DockerFaults, fault: str, node: str) -> Heal:
+    """Do it, and never undo it. After a handover the former primary is killed."""
+    inject(faults, fault, node)
+    if fault == "handover":
+        inject(faults, "kill", node)
+    return lambda: None
+
+
+@asynccontextmanager
+async def target_of(broken: Broken, directory: Path, server: servers.Server) -> AsyncIterator[Target]:
+    """Containers of the kit where the deployment is what is broken or struck, else one server."""
+    if broken.containers or broken.set or broken.replace:
+        async with containers(directory, broken.set, broken.edit) as target:
+            yield target
+        return
+    connect = {"redis_url": server.url, "redis_password": "", "redis_username": ""}
+    server.admin().flushall()
+    await load_functions(Settings(_env_file=None, **connect))
+    address = Address("127.0.0.1", server.port)
+    yield Target("endpoint", "one server", connect, frozenset({"exclusive"}), nodes=(address,))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [each for each in MATRIX if (re.search(WANTED, each.name) if WANTED else each.ci)],
+    ids=lambda each: each.name,
+)
+async def test_what_is_broken_is_found_and_nothing_else(
+    broken: Broken, plain: servers.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if broken.unhealed:
+        monkeypatch.setattr(DockerFaults, "inject", inject_for_good)
+        monkeypatch.setattr(load, "SETTLE_SECONDS", 25)
+    if broken.library:
+        monkeypatch.setattr(lab, "SessionManager", getattr(mutants, broken.library))
+    said: list[Any] = []
+    async with target_of(broken, tmp_path, plain) as target:
+        results = await Run(register(), target, broken.choice, tmp_path, said.append).results()
+
+    failed = {each.requirement.id: each.actual for each in results if each.status == "fail"}
+    assert failed.keys() >= set(broken.fails), failed
+    assert broken.more or failed.keys() == set(broken.fails), failed
+    assert [each for each in results if each.status == "error"] == []
+
+
+def test_every_must_has_something_that_breaks_it() -> None:
+    must = {each.id for each in register().requirements if each.level == "MUST"}
+
+    assert must - {each for broken in MATRIX for each in broken.fails} == set()

@@ -1,0 +1,127 @@
+"""The report of a run, and that its verdict can be computed again from the histories."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from conformance.history import History, Recorder
+from conformance.report import HISTORIES, write
+from conformance.report.model import report
+from conformance.report.verify import ReportError, verify
+from conformance.requirements import register
+from conformance.run import Choice, Result, judge
+from conformance.targets import Target
+
+SECRET = "the-password-of-the-application"
+TARGET = Target(
+    "endpoint",
+    "<redis-1>",
+    {"redis_url": f"redis://user:{SECRET}@here:6379/0", "redis_password": SECRET, "redis_username": "sessions"},
+    frozenset({"tls"}),
+)
+
+
+def record(directory: Path, *answers: str) -> None:
+    """A history of the experiment `strangers`: what ports say to a PING without TLS."""
+    directory.mkdir(exist_ok=True)
+    recorder = Recorder(directory / "strangers-01.jsonl")
+    recorder.fault("begin")
+    number = recorder.invoke("a", "create", user="u")
+    recorder.complete(number, "ok", session="s", durable=True, created=1, expires=2, evicted=[], alive=True)
+    for answer in answers:
+        recorder.probe("plain", address="redis-1:6379", answer=answer)
+    recorder.save()
+
+
+@pytest.fixture(name="out")
+def _out(tmp_path: Path) -> Path:
+    record(tmp_path / HISTORIES, "", "PONG")
+    wanted = [each for each in register().requirements if each.id in {"SEC-TLS-001", "SEC-TLS-003"}]
+    histories = {"strangers-01.jsonl": History.read(tmp_path / HISTORIES / "strangers-01.jsonl")}
+    results = [judge(wanted[0], histories), Result(wanted[1], "not_supported", actual="not claimed: listening")]
+    write(report(TARGET, Choice(), results, datetime.now(UTC), 1.5), tmp_path)
+    return tmp_path
+
+
+def test_a_failed_requirement_has_what_was_expected_and_what_was_seen_in_every_form(out: Path) -> None:
+    seen = "redis-1:6379 answers without TLS: PONG"
+    [failed] = [
+        each for each in json.loads((out / "report.json").read_text())["requirements"] if each["status"] == "fail"
+    ]
+    assert (failed["expected"], failed["actual"]) == ("no port answers without TLS", seen)
+    failure = ET.parse(out / "junit.xml").find(".//failure")
+    assert failure is not None
+    assert failure.get("message") == seen
+    page = (out / "report.html").read_text()
+    assert seen in page
+    assert "no port answers without TLS" in page
+    assert "&lt;redis-1&gt;" in page
+
+
+def test_a_requirement_that_was_not_examined_stays_in_the_count(out: Path) -> None:
+    suite = ET.parse(out / "junit.xml").find("testsuite")
+
+    assert suite is not None
+    assert {name: suite.get(name) for name in ("tests", "failures", "skipped", "errors")} == {
+        "tests": "2", "failures": "1", "skipped": "1", "errors": "0",
+    }  # fmt: skip
+
+
+def test_the_page_draws_when_the_fault_was_and_needs_no_other_file(out: Path) -> None:
+    page = (out / "report.html").read_text()
+
+    assert "<svg" in page
+    assert ">begin</text>" in page
+    assert "src=" not in page
+    assert "href=" not in page
+
+
+def test_no_form_of_a_report_holds_a_secret(out: Path) -> None:
+    for path in out.rglob("*.*"):
+        assert SECRET not in path.read_text(), path
+
+
+def test_the_verdict_is_computed_again_from_the_histories(out: Path) -> None:
+    found = verify(out)
+
+    assert (found.exit_code, found.differences) == (1, ())
+
+
+def test_a_report_that_says_otherwise_than_its_histories_is_found_out(out: Path) -> None:
+    record(out / HISTORIES, "", "")
+    [difference] = verify(out).differences
+    assert difference.startswith("SEC-TLS-001: the report says fail, the histories say pass")
+
+
+def test_a_verdict_that_does_not_follow_from_the_results_is_found_out(out: Path) -> None:
+    path = out / "report.json"
+    path.write_text(path.read_text().replace('"exit_code": 1', '"exit_code": 0'))
+
+    assert verify(out).differences == ("the report says exit code 0, its results say 1",)
+
+
+@pytest.mark.parametrize("name", ["report.json", "histories/strangers-01.jsonl"])
+def test_a_report_with_a_missing_part_cannot_be_checked(out: Path, name: str) -> None:
+    (out / name).unlink()
+
+    with pytest.raises(ReportError, match="not a report that can be checked"):
+        verify(out)
+
+
+def test_an_answer_that_never_came_may_take_effect_at_any_time(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "h.jsonl")
+    recorder.invoke("a", "create", user="u")
+    recorder.save()
+
+    [op] = History.read(tmp_path / "h.jsonl").ops
+    assert (op.outcome, op.end) == ("info", float("inf"))
+
+
+def test_the_configuration_is_told_without_its_secrets(out: Path) -> None:
+    config = json.loads((out / "report.json").read_text())["config"]
+
+    assert config["REDIS_PASSWORD"] == config["REDIS_URL"] == "[redacted]"
+    assert config["REDIS_USERNAME"] == "sessions"

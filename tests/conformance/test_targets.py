@@ -1,0 +1,150 @@
+"""Where the suite looks and what it can do there: endpoints, configuration files, command hooks, the command line."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from conformance.cli import main
+from conformance.config import Config, ConfigError, Hook, read
+from conformance.faults import FaultError, NoFaults
+from conformance.faults.hooks import HookFaults
+from conformance.targets import containers
+from session_core import Settings
+from session_core.deploy import load_functions
+from tests.session_core import servers
+
+
+def test_a_configuration_file_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "settings: {REDIS_URL: 'redis://here'}\nfaults: {failover: {inject: 'true'}}\nprofiles: [SECURITY]\n"
+    )
+
+    assert read(path) == Config(
+        settings={"REDIS_URL": "redis://here"}, faults={"failover": Hook(inject="true")}, profiles=("SECURITY",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("setings: {}", "setings: Extra inputs are not permitted"),
+        ("recovery_seconds: 0", "recovery_seconds: Input should be greater than 0"),
+        ("profiles: [NONSENSE]", "profiles: NONSENSE: no such profile"),
+        ("faults: {kill: {heal: x}}", "faults.kill.inject: Field required"),
+        ("a: b: c", "not YAML"),
+    ],
+)
+def test_a_wrong_configuration_file_is_told_by_its_field(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match=problem):
+        read(path)
+
+
+def test_a_hook_is_told_the_node_and_healed_once(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    faults = HookFaults({"kill": Hook(inject=f"echo kill $CONFORMANCE_NODE >> {log}", heal=f"echo heal >> {log}")})
+
+    heal = faults.inject("kill", "redis-1")
+    heal()
+    heal()
+
+    assert log.read_text() == "kill redis-1\nheal\n"
+    assert faults.abilities == {"kill"}
+
+
+def test_a_hook_that_fails_says_what_it_said() -> None:
+    with pytest.raises(FaultError, match="exit 3: echo no such group; exit 3\nno such group"):
+        HookFaults({"failover": Hook(inject="echo no such group; exit 3")}).inject("failover", "")
+
+
+def test_who_can_do_nothing_claims_nothing() -> None:
+    assert NoFaults().abilities == frozenset()
+    with pytest.raises(FaultError, match="kill of redis-1: this target has no way to do it"):
+        NoFaults().inject("kill", "redis-1")
+
+
+@pytest.mark.engine
+async def test_any_endpoint_is_examined_by_the_variables_of_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import asyncio
+
+    servers.sweep()
+    with servers.network() as bridge, servers.redis_server(bridge) as server:
+        await load_functions(Settings(_env_file=None, redis_url=server.url))
+        monkeypatch.setenv("REDIS_URL", server.url)
+        server.admin().set("somebody-elses", "1")
+        command = ["run", "--endpoint", "--profile", "SESSION-CORE", "--profile", "HA-FAILOVER", "--out", str(tmp_path)]
+        code = await asyncio.to_thread(main, command)
+        found = {
+            each["requirement"]["id"]: each
+            for each in json.loads((tmp_path / "report.json").read_text())["requirements"]
+        }
+
+        assert code == 2  # HA-FAILOVER was asked for, and cannot be examined
+        assert {each["status"] for name, each in found.items() if name.startswith("SES")} == {"pass", "not_supported"}
+        assert found["SES-COUNT-002"]["actual"] == "not claimed: exclusive"
+        assert found["HA-KILL-001"]["status"] == "not_supported"
+        assert server.admin().get("somebody-elses") == b"1"
+        alive = await asyncio.to_thread(_alive, server.url)
+        assert alive == 0
+    assert "[1/" in capsys.readouterr().err
+
+
+def _alive(url: str) -> int:
+    import asyncio
+
+    from session_core import SessionManager
+
+    async def count() -> int:
+        async with SessionManager(Settings(_env_file=None, redis_url=url)) as sessions:
+            return await sessions.count_active_sessions()
+
+    return asyncio.run(count())
+
+
+def test_an_endpoint_that_is_not_there_is_an_error_of_the_engine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+
+    assert main(["run", "--endpoint", "--out", str(tmp_path)]) == 3
+    assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_an_unknown_requirement_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--id", "SES-NONE-001", "--out", str(tmp_path)]) == 3
+    assert "--id SES-NONE-001: no such requirement; see: conformance list" in capsys.readouterr().err
+
+
+def test_the_list_is_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--profile", "HA-PARTITION"]) == 0
+    assert "HA-CUT-001     MUST   HA-PARTITION" in capsys.readouterr().out
+    assert main(["list", "--json"]) == 0
+    assert {each["level"] for each in json.loads(capsys.readouterr().out)} == {"MUST", "SHOULD"}
+
+
+@pytest.mark.engine
+def test_what_a_killed_run_has_left_is_removed_by_the_next() -> None:
+    import subprocess
+
+    gone = 4_000_000  # above the largest process id
+    names = {who: f"redis-session-kit-conformance-{containers.PROCESSES}-{who}-abc" for who in (gone, os.getpid())}
+    made = []
+    for project in names.values():
+        command = ["docker", "create", "--label", f"{containers.LABEL}={project}", "--name", project, servers.IMAGE]
+        made.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    try:
+        containers.sweep()
+        left = subprocess.run(
+            ["docker", "ps", "--all", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
+        )
+        assert names[gone] not in left.stdout
+        assert names[os.getpid()] in left.stdout
+    finally:
+        subprocess.run(["docker", "rm", "--force", *made], capture_output=True, check=False)
