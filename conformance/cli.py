@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from conformance.config import Config, ConfigError
 from conformance.config import read as read_config
 from conformance.faults import FaultError
 from conformance.report import HISTORIES, write
-from conformance.report.model import Report, report
+from conformance.report.model import Report, Span, report
 from conformance.report.verify import ReportError, verify
 from conformance.requirements import register
 from conformance.run import Choice, Run
@@ -26,6 +25,7 @@ from conformance.targets.containers import TopologyError, containers, sweep
 from conformance.targets.endpoint import endpoint
 from conformance.targets.stack import stack, target_of
 from conformance.verdict import EXIT_CODES
+from conformance.view import View
 from infra.outputs import OutputsError
 from infra.outputs import read as read_outputs
 from session_core.errors import SessionError
@@ -134,9 +134,10 @@ async def _examine(asked: argparse.Namespace, config: Config) -> Report:
     with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
         say("bringing up containers" if own else "looking at the target")
         async with _target(asked, config, Path(directory)) as target:
+            software = await asyncio.to_thread(View(target).software)
             say(f"{target.kind} {target.name}: {', '.join(sorted(target.features))}")
             results = await Run(register(), target, choice, asked.out / HISTORIES, say).results()
-        return report(target, choice, results, began, time.monotonic() - start)
+        return report(target, software, choice, results, Span(began, time.monotonic() - start))
 
 
 @asynccontextmanager
@@ -151,7 +152,7 @@ async def _target(asked: argparse.Namespace, config: Config, directory: Path) ->
         sweep()
         settings = dict(change.partition("=")[::2] for change in asked.set)
         async with containers(directory, settings) as target:
-            yield replace(target, versions={"image": settings.get("redisImage", "redis:8")})
+            yield target
 
 
 def _list(asked: argparse.Namespace) -> int:

@@ -1,19 +1,19 @@
 """What an experiment works with: the target, callers of the session library, and a recorder."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from conformance.client import Client
 from conformance.history import Recorder
 from conformance.targets import Target
 from conformance.view import View
+from conformance.waiting import finished
 from session_core import SessionManager
+from session_core.address import Address
 
-T = TypeVar("T")
 TTL_SECONDS: Final = 900
 """Sessions of the suite end by themselves, whatever happens to it."""
 TOMBSTONE_SECONDS: Final = 600
@@ -68,28 +68,23 @@ class Lab:
         async with AsyncExitStack() as stack:
             yield [await stack.enter_async_context(self.client(f"client-{n + 1}", **settings)) for n in range(count)]
 
+    @asynccontextmanager
+    async def fault(self, fault: str, node: Address) -> AsyncIterator[None]:
+        """Do something to a node; it is undone at the end, whatever happens, even if we are cancelled meanwhile.
+
+        Raises:
+            FaultError: it could not be done, or not be undone.
+        """
+        injecting = asyncio.ensure_future(asyncio.to_thread(self.target.faults.inject, fault, node.host))
+        try:
+            await asyncio.shield(injecting)
+            yield
+        finally:
+            await asyncio.wait([injecting])
+            if not injecting.exception():
+                await finished(injecting.result())
+
     async def tidy(self) -> None:
         """End every session of this experiment's users."""
         async with self.client("tidy") as tidy:
             await asyncio.gather(*(tidy.sessions.revoke_user_sessions(user, "conformance") for user in self.users))
-
-
-async def until(look: Callable[[], T], seconds: float) -> T | None:
-    """Call a blocking function until it returns something true; None after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (found := await asyncio.to_thread(look)):
-        if time.monotonic() > deadline:
-            return None
-        await asyncio.sleep(0.05)
-    return found
-
-
-async def gather_limited(calls: list[Awaitable[T]], at_once: int = 64) -> list[T]:
-    """Wait for all, no more than so many at a time."""
-    gate = asyncio.Semaphore(at_once)
-
-    async def one(call: Awaitable[T]) -> T:
-        async with gate:
-            return await call
-
-    return await asyncio.gather(*(one(call) for call in calls))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,17 @@ class View:
         except WireError:
             return []
         return reply if isinstance(reply, list) else []
+
+    def software(self) -> dict[str, str]:
+        """Name and version of the server on each node, as HELLO tells every user; without those that do not say."""
+        found = {}
+        for node in self.target.nodes:
+            with suppress(WireError):
+                [reply] = self.target.wire.ask(node, self.target.login, ("HELLO",))
+                if isinstance(reply, list):
+                    told = dict(zip(reply[::2], reply[1::2], strict=True))
+                    found[str(node)] = f"{told['server']} {told['version']}"
+        return found
 
     def linked(self) -> str:
         """Empty if one primary is named and all other nodes follow it; else what is not so."""

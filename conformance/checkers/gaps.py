@@ -8,15 +8,19 @@ from conformance.history import History
 
 
 def longest_gap(history: History) -> float:
-    """Seconds of the longest time between two logins that were confirmed; infinite if fewer than two were.
+    """Seconds of the longest time without a login that was confirmed; infinite if none was.
 
-    What a cut-off primary takes without a replica's word does not count. Where nothing was confirmed at all, as without
-    WAIT, every answered login counts.
+    From the first one to the last that was tried, so that logins that never come back are a gap. What a cut-off primary
+    takes without a replica's word does not count. Where nothing was confirmed at all, as without WAIT, every answered
+    login counts.
     """
     logins = history.calls("create")
     confirmed = [op for op in logins if op.told["durable"]] or logins
     answered = sorted(op.end for op in confirmed)
-    return max((later - earlier for earlier, later in pairwise(answered)), default=math.inf)
+    if not answered:
+        return math.inf
+    tried = max(op.start for op in history.calls("create", None))
+    return max(later - earlier for earlier, later in pairwise([*answered, max(tried, answered[-1])]))
 
 
 def quantile(values: Sequence[float], share: float) -> float:

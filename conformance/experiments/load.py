@@ -2,13 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from conformance.checkers.sets import AUDITOR
 from conformance.client import Client
-from conformance.lab import EngineError, Lab, gather_limited, until
+from conformance.lab import EngineError, Lab
 from conformance.view import NotSettledError
+from conformance.waiting import gather_limited, until
 from session_core import Session
 from session_core.address import Address
 
@@ -61,22 +63,29 @@ Strike = Callable[[Address, Load], Awaitable[None]]
 async def outage(lab: Lab, strike: Strike) -> None:
     """Load, a fault by `strike` on the primary, and, when everything is in step again, a look at every session."""
     primary = await in_order(lab)
+    async with loaded(lab) as load:
+        lab.recorder.fault("begin", node=primary.host, bound=lab.recovery_seconds)
+        await strike(primary, load)
+        lab.recorder.fault("healed")
+        await settle(lab)
+        await asyncio.sleep(AFTER)
+
+
+@asynccontextmanager
+async def loaded(lab: Lab) -> AsyncIterator[Load]:
+    """Load for as long as it is entered; afterwards a look at every session by the auditor."""
     users = [lab.user(f"load-{number}") for number in range(USERS)]
     async with lab.clients(CLIENTS, session_max_concurrent=LIMIT) as clients:
         load = Load(clients, users, [])
         running = asyncio.create_task(load.run())
         try:
             await asyncio.sleep(BEFORE)
-            lab.recorder.fault("begin", node=primary.host, bound=lab.recovery_seconds)
-            await strike(primary, load)
-            lab.recorder.fault("healed")
-            await settle(lab)
-            await asyncio.sleep(AFTER)
+            yield load
         finally:
             load.stopped = True
             await running
     async with lab.client(AUDITOR, session_max_concurrent=LIMIT) as auditor:
-        await gather_limited([auditor.inspect(each) for each in load.made])
+        await gather_limited(auditor.inspect(each) for each in load.made)
         await asyncio.gather(*(auditor.list(user) for user in users))
 
 

@@ -10,8 +10,9 @@ from conformance.experiments.durable import administer
 from conformance.experiments.load import Load, bites, in_order, outage, settle
 from conformance.finding import Finding, violated
 from conformance.history import History, Op
-from conformance.lab import Lab, gather_limited
+from conformance.lab import Lab
 from conformance.requirements import judges
+from conformance.waiting import gather_limited
 from session_core.address import Address
 
 LOGINS, LOGOUTS = 100, 20
@@ -30,11 +31,12 @@ async def rolling_restart(lab: Lab) -> None:
 
     async def strike(primary: Address, _load: Load) -> None:
         for node in (*lab.target.sentinels, *(each for each in lab.target.nodes if each != primary)):
-            await asyncio.to_thread(lab.target.faults.inject, "restart", node.host)
+            async with lab.fault("restart", node):
+                await settle(lab)
+        async with lab.fault("handover", primary):
+            await bites(lab, primary)
+        async with lab.fault("restart", primary):
             await settle(lab)
-        await asyncio.to_thread(lab.target.faults.inject, "handover", primary.host)
-        await bites(lab, primary)
-        await asyncio.to_thread(lab.target.faults.inject, "restart", primary.host)
 
     await outage(lab, strike)
 
@@ -53,21 +55,19 @@ async def _all_at_once(lab: Lab, fault: str) -> None:
     await in_order(lab)
     users = [lab.user(f"kept-{number}") for number in range(LOGINS)]
     async with lab.client("writer") as writer:
-        made = [each for each in await gather_limited([writer.create(user) for user in users]) if each]
-        await gather_limited([writer.revoke(each) for each in made[:LOGOUTS]])
+        made = [each for each in await gather_limited(writer.create(user) for user in users) if each]
+        await gather_limited(writer.revoke(each) for each in made[:LOGOUTS])
         await asyncio.sleep(FSYNC_SECONDS)
     lab.recorder.fault("begin", bound=0)
-    nodes = (*lab.target.sentinels, *lab.target.nodes)
-    heals = await asyncio.gather(*(asyncio.to_thread(lab.target.faults.inject, fault, node.host) for node in nodes))
-    try:
+    async with AsyncExitStack() as stack:
+        nodes = (*lab.target.sentinels, *lab.target.nodes)
+        await asyncio.gather(*(stack.enter_async_context(lab.fault(fault, node)) for node in nodes))
         if all(not lab.view.role(node) for node in lab.target.nodes):
             lab.recorder.fault("bit", what="no node answers")
-    finally:
-        await asyncio.gather(*(asyncio.to_thread(heal) for heal in heals))
     lab.recorder.fault("healed")
     await settle(lab)
     async with lab.client(AUDITOR) as auditor:
-        await gather_limited([auditor.inspect(each) for each in made])
+        await gather_limited(auditor.inspect(each) for each in made)
 
 
 async def full_memory(lab: Lab) -> None:
@@ -84,7 +84,7 @@ async def full_memory(lab: Lab) -> None:
                     break
             await writer.revoke(kept[0])
             async with lab.client(AUDITOR) as auditor:
-                await gather_limited([auditor.inspect(each) for each in kept])
+                await gather_limited(auditor.inspect(each) for each in kept)
         finally:
             await _set_maxmemory(lab, before[1])
 

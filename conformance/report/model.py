@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Literal
@@ -68,8 +69,18 @@ class Report(_Frozen):
     requirements: tuple[Line, ...]
 
 
-def report(target: Target, choice: Choice, results: Sequence[Result], began: datetime, seconds: float) -> Report:
-    """Put a run together."""
+@dataclass(frozen=True)
+class Span:
+    """When a run began, and how many seconds it took."""
+
+    began: datetime
+    seconds: float
+
+
+def report(
+    target: Target, software: Mapping[str, str], choice: Choice, results: Sequence[Result], span: Span
+) -> Report:
+    """Put a run together; `software` is name and version by node."""
     found = verdict(results, choice.profiles)
     settings = {name.upper(): HIDDEN if _secret(name, value) else str(value) for name, value in target.connect.items()}
     asked = {
@@ -81,10 +92,10 @@ def report(target: Target, choice: Choice, results: Sequence[Result], began: dat
     return Report(
         verdict=found,
         exit_code=EXIT_CODES[found],
-        date=began.astimezone(UTC).isoformat(timespec="seconds"),
-        seconds=round(seconds, 1),
+        date=span.began.astimezone(UTC).isoformat(timespec="seconds"),
+        seconds=round(span.seconds, 1),
         implementation=Implementation(
-            kind=target.kind, name=target.name, features=tuple(sorted(target.features)), versions=target.versions
+            kind=target.kind, name=target.name, features=tuple(sorted(target.features)), versions=software
         ),
         engine={"conformance": version("redis-session-kit"), "python": platform.python_version()},
         config={**asked, **settings, "REDIS_CA_FILE": "given" if target.connect.get("redis_ca_file") else "none"},

@@ -11,6 +11,8 @@ from conformance.wire import Login, Wire
 from session_core import Settings
 from session_core.address import Address
 
+NO_VARIABLE = "NO_VARIABLE_BEGINS_SO_"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -23,7 +25,6 @@ class Target:
         nodes, sentinels: announced addresses.
         admin: who may do everything; None where we are not told.
         exclusive: whether nobody else uses it, so that counts of everything are ours.
-        versions: what was found out about its software, for the report.
     """
 
     kind: str
@@ -35,11 +36,10 @@ class Target:
     admin: Login | None = None
     faults: Faults = field(default_factory=NoFaults)
     exclusive: bool = False
-    versions: Mapping[str, str] = field(default_factory=dict)
 
     def settings(self, **changes: Any) -> Settings:  # noqa: ANN401 - whatever the settings take
-        """Settings of the session library for this target, with `changes`; nothing else of the environment counts."""
-        return Settings(_env_file=None, **{**self.connect, **changes})
+        """Settings of the session library for this target, with `changes`; the environment has no say."""
+        return Settings(_env_file=None, _env_prefix=NO_VARIABLE, **{**self.connect, **changes})
 
     @property
     def login(self) -> Login:

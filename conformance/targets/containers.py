@@ -14,11 +14,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 from conformance.targets import Target
 from conformance.targets.stack import target_of
 from conformance.view import View
+from conformance.waiting import finished
 from infra.outputs import StackOutputs, read
 
 RENDER = (sys.executable, "-m", "infra.targets.compose", "--stack", "dev")
@@ -28,8 +28,6 @@ PROCESSES = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
 """Which processes we can see: of another namespace's we cannot say whether they live."""
 SECONDS = 120
 LABEL = "com.docker.compose.project"
-P = ParamSpec("P")
-T = TypeVar("T")
 Edit = Callable[[Path], None]
 """Changes the rendered directory before it is started, to break the deployment on purpose."""
 
@@ -55,10 +53,10 @@ async def containers(
     name = f"{PREFIX}{PROCESSES}-{os.getpid()}-{secrets.token_hex(3)}"
     rendered = Path(tempfile.mkdtemp(prefix=name)) / "project"
     try:
-        outputs = await _finished(_render, name, rendered, settings or {})
+        outputs = await finished(_render, name, rendered, settings or {})
         if edit:
             edit(rendered)
-        await _finished(_start, rendered, outputs)
+        await finished(_start, rendered, outputs)
         target = target_of(outputs, "containers", directory, exclusive=True)
         await _linked(target)
         yield target
@@ -74,16 +72,6 @@ def sweep() -> None:
         left = re.fullmatch(rf"redis-session-kit-{PREFIX}{PROCESSES}-(\d+)-\w+", project)
         if left and not Path(f"/proc/{left[1]}").exists():
             remove(project)
-
-
-async def _finished(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """Run it in a thread, to its end even if we are cancelled: what it starts has to be there to be removed."""
-    running = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **named))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
 
 
 def remove(project: str) -> None:

@@ -1,11 +1,20 @@
-"""Histories written by hand, for the checkers."""
+"""Histories written by hand, for the checkers; the matrix of what breaks them."""
 
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from conformance.history import History
 
 CREATED = 1_000_000.0
 """When a session was created by the server's clock, if nothing else is said, plus the time of the call's answer."""
+
+
+def entries() -> list[dict[str, Any]]:
+    """The entries of matrix.yaml."""
+    found: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("matrix.yaml").read_text())
+    return found
 
 
 class Story:

@@ -85,6 +85,13 @@ def test_the_longest_time_without_a_confirmed_login_is_the_gap() -> None:
     assert longest_gap(Story().history) == math.inf
 
 
+def test_logins_that_never_come_back_are_a_gap() -> None:
+    refused = {"kind": "fail", "error": "StoreUnavailable"}
+    story = Story().create("s1", 0, 1).create("s2", 1, 2).call("create", (30, 31), {"user": "u"}, refused)
+
+    assert longest_gap(story.history) == 28
+
+
 def test_without_any_confirmation_every_answer_counts() -> None:
     story = Story().create("s1", 0, 1, durable=False).create("s2", 1, 4, durable=False)
 

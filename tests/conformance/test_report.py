@@ -9,7 +9,7 @@ import pytest
 
 from conformance.history import History, Recorder
 from conformance.report import HISTORIES, write
-from conformance.report.model import report
+from conformance.report.model import Span, report
 from conformance.report.verify import ReportError, verify
 from conformance.requirements import register
 from conformance.run import Choice, Result, judge
@@ -42,7 +42,7 @@ def _out(tmp_path: Path) -> Path:
     wanted = [each for each in register().requirements if each.id in {"SEC-TLS-001", "SEC-TLS-003"}]
     histories = {"strangers-01.jsonl": History.read(tmp_path / HISTORIES / "strangers-01.jsonl")}
     results = [judge(wanted[0], histories), Result(wanted[1], "not_supported", actual="not claimed: listening")]
-    write(report(TARGET, Choice(), results, datetime.now(UTC), 1.5), tmp_path)
+    write(report(TARGET, {"redis-1:6379": "redis 8.0.2"}, Choice(), results, Span(datetime.now(UTC), 1.5)), tmp_path)
     return tmp_path
 
 

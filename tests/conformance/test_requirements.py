@@ -10,8 +10,9 @@ from conformance.requirements import TESTS, Requirement, judges, register
 from conformance.run import Choice, Result, Status
 from conformance.verdict import EXIT_CODES, summary, verdict
 from infra.outputs import Feature
+from tests.conformance.made import entries
 
-OWN_FEATURES = {"exclusive", "listening", "stop", "handover"}
+OWN_FEATURES = {"exclusive", "listening", "stop", "handover", "failover"}
 """Beside those that outputs claim: what the suite finds out or can do itself."""
 
 
@@ -32,6 +33,12 @@ def test_a_requirement_is_one_sentence_with_its_level_in_it(requirement: Require
     assert f" {requirement.level} " in requirement.sentence
     assert requirement.sentence.endswith(".")
     assert register().needs(requirement) <= {*get_args(Feature), *OWN_FEATURES}
+
+
+def test_every_must_has_something_that_breaks_it() -> None:
+    must = {each.id for each in register().requirements if each.level == "MUST"}
+
+    assert must - {each for broken in entries() for each in broken["fails"]} == set()
 
 
 def test_a_requirement_has_one_judge() -> None:

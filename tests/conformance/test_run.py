@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,26 +65,22 @@ def test_a_finished_run_leaves_nothing_behind(report: Path) -> None:
     assert left_by(os.getpid()) == []
 
 
-@pytest.fixture(name="running", params=["bringing up containers", "[1/"])
-def _running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run that has got as far as this line."""
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [("bringing up containers", signal.SIGINT), ("[1/", signal.SIGTERM)],
+    ids=["while it starts, by Ctrl-C", "in an experiment, by a stop"],
+)
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path, line: str, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "conformance", "run", "--profile", "SESSION-CORE", "--out", str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
-        for line in process.stderr:
-            if request.param in line:
-                break
+        while line not in process.stderr.readline():
+            pass
         while not left_by(process.pid):
             time.sleep(0.1)
-        yield process
-        process.kill()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=90)
 
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing_behind(running: subprocess.Popen[str], number: signal.Signals) -> None:
-    running.send_signal(number)
-
-    _, said = running.communicate(timeout=90)
-    assert running.returncode == 3
+    assert process.returncode == 3
     assert "interrupted; what was started is removed" in said
-    assert left_by(running.pid) == []
+    assert left_by(process.pid) == []

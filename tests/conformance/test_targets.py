@@ -96,6 +96,32 @@ async def test_any_endpoint_is_examined_by_the_variables_of_the_library(
     assert "[1/" in capsys.readouterr().err
 
 
+@pytest.mark.engine
+async def test_a_failover_by_command_is_judged_by_an_open_connection_and_by_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    servers.sweep()
+    with servers.network() as bridge, servers.redis_server(bridge, "--appendonly", "yes") as server:
+        await load_functions(Settings(_env_file=None, redis_url=server.url))
+        container = server.container.get_wrapped_container().id
+        config = tmp_path / "managed.yaml"
+        config.write_text(
+            f"settings: {{REDIS_URL: '{server.url}'}}\nprofiles: [MANAGED]\nrecovery_seconds: 4\n"
+            f"faults: {{failover: {{inject: 'docker restart --time 0 {container}'}}}}\n"
+        )
+        command = ["run", "--endpoint", "--config", str(config), "--allow-disruptive", "--out", str(tmp_path / "out")]
+
+        assert await asyncio.to_thread(main, command) == 0
+        found = json.loads((tmp_path / "out" / "report.json").read_text())["requirements"]
+        assert [each["status"] for each in found] == ["pass", "not_supported"]
+        assert 0 < found[0]["evidence"]["gap_max_s"] <= 4
+
+        config.write_text(config.read_text().replace("docker restart --time 0", "true"))
+        assert await asyncio.to_thread(main, command) == 2, "a command that does nothing proves nothing"
+
+
 def _alive(url: str) -> int:
     import asyncio
 

@@ -15,6 +15,7 @@ import pytest
 from cryptography import x509
 
 from infra.components.pki import issue_authority, issue_node
+from infra.outputs import read as read_outputs
 from infra.render.project import ADMIN_TOKEN, USERS
 from infra.render.topology import topology
 from infra.spec import DeploymentSpec
@@ -242,3 +243,41 @@ def eventually(look: Callable[[], bool], timeout: float = 60) -> bool:
     while not (seen := look()) and time.monotonic() < deadline:
         time.sleep(0.5)
     return seen
+
+
+def test_settings_on_the_command_line_win_over_the_stack_file(tmp_path: Path, stack_file: StackFile) -> None:
+    out = tmp_path / "out"
+
+    assert run(out, "--set", "redisMaxmemory=64mb", "--set", "compose.redisPort=28379") == 0
+    conf = (out / "redis-1" / "redis.conf").read_text()
+    assert f"maxmemory {64 * 1024 * 1024}\n" in conf
+    assert "tls-port 28379\n" in conf
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("redisMaxmemory", "--set redisMaxmemory: must be KEY=VALUE"),
+        ("redisMaxmemry=1mb", "redisMaxmemry"),
+        ("compose.redisPort=70000", "compose.redisPort"),
+    ],
+)
+def test_a_wrong_setting_on_the_command_line_is_named(
+    tmp_path: Path, stack_file: StackFile, capsys: pytest.CaptureFixture[str], change: str, problem: str
+) -> None:
+    assert run(tmp_path / "out", "--set", change) == 1
+    assert problem in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_outputs_are_those_of_a_stack_and_for_their_owner_alone(tmp_path: Path, stack_file: StackFile) -> None:
+    out = tmp_path / "out"
+    run(out)
+
+    found = read_outputs(out / "outputs.json")
+    kept = json.loads((out / SECRETS_FILE).read_text())
+    assert (out / "outputs.json").stat().st_mode & 0o777 == 0o600
+    assert found.location["compose_project"] == f"redis-session-kit-{NAME}"
+    assert found.redis_nodes[0] == f"redis-1:{PORTS['redisPort']}"
+    assert found.sessions_password.get_secret_value() == kept["passwords"]["sessions"]
+    assert found.ca_pem == kept["authority"]["cert_pem"]

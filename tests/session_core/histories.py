@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from conformance.checkers.limit import Lifetime, overlap
 from session_core import SessionManager
 from session_core.errors import StoreError, StoreUnavailable
 
@@ -34,6 +35,11 @@ class Login:
     seen: float = 0.0
     ended: float | None = None
     revoked: bool = False
+
+    @property
+    def lifetime(self) -> Lifetime:
+        """When it certainly lived: until the last question that it was seen by, or its end if that came first."""
+        return Lifetime(self.told, min(self.seen, self.ended or self.seen))
 
 
 @dataclass
@@ -137,20 +143,6 @@ async def judge(history: History, sessions: SessionManager) -> Verdict:
         verdict.back += one.revoked and found is not None and found.is_active
     for user in USERS:
         verdict.crowd = max(verdict.crowd, len(await sessions.get_user_sessions(user)))
-        mine = [one for one in logins if one.user_id == user and one.durable]
+        mine = [one.lifetime for one in logins if one.user_id == user and one.durable]
         verdict.overlap = max(verdict.overlap, overlap(mine))
     return verdict
-
-
-def overlap(logins: list[Login]) -> int:
-    """Return how many of them certainly lived at the same moment, at most.
-
-    Each from the answer to the login until the last question that it was seen by, or its end if that came first.
-    """
-    ends = [(one.told, min(one.seen, one.ended or one.seen)) for one in logins]
-    moments = sorted((moment, step) for start, end in ends if end > start for moment, step in ((start, 1), (end, -1)))
-    most = now = 0
-    for _, step in moments:
-        now += step
-        most = max(most, now)
-    return most

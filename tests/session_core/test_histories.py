@@ -18,7 +18,7 @@ import pytest
 from session_core import SessionManager
 from session_core.deploy import load_functions
 from session_core.errors import StoreUnavailable
-from tests.session_core.histories import History, Login, judge, overlap
+from tests.session_core.histories import History, judge
 from tests.session_core.sentinel_group import MASTER, Group, sentinel_group
 
 pytestmark = pytest.mark.engine
@@ -72,15 +72,6 @@ def hand_over(group: Group, _primary: str) -> Heal:
 def cut_off(group: Group, primary: str) -> Heal:
     """It hears no other node, and its clients go on reaching it."""
     return group.cut(primary, set(group.containers) - {primary})
-
-
-def test_only_lifetimes_that_are_certain_are_counted_together() -> None:
-    def login(told: float, seen: float, ended: float | None = None) -> Login:
-        return Login("id", "user", durable=True, told=told, seen=seen, ended=ended)
-
-    assert overlap([login(1, 4), login(2, 5), login(3, 6)]) == 3
-    assert overlap([login(1, 4), login(4, 5), login(2, 0)]) == 1
-    assert overlap([login(1, 4, ended=2), login(2, 5), login(3, 6)]) == 2
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
