@@ -13,6 +13,7 @@ _host=$(cksum <"$CHECKOUT/ci/pulumi-language-python")
 KIT_UV="$KIT_CACHE/uv-$UV_VERSION"
 KIT_PULUMI="$KIT_CACHE/pulumi-$PULUMI_VERSION-${_host%% *}"
 KIT_COMPOSE="$KIT_CACHE/compose-$COMPOSE_VERSION"
+export KIT_KEYCLOAK="$KIT_CACHE/keycloak-$KEYCLOAK_VERSION"
 case "$PATH" in "$CHECKOUT/.venv/bin:"*) ;; *) PATH="$CHECKOUT/.venv/bin:$PATH" ;; esac
 for _tool in "$KIT_UV/bin" "$KIT_PULUMI"; do
   case ":$PATH:" in *":$_tool:"*) ;; *) PATH="$PATH:$_tool" ;; esac
@@ -30,7 +31,7 @@ export PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER=true
 export PULUMI_SKIP_UPDATE_CHECK=true
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
-  for name in KIT_CACHE PATH PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE_FILE \
+  for name in KIT_CACHE KIT_KEYCLOAK PATH PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE_FILE \
     PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER PULUMI_SKIP_UPDATE_CHECK; do
     [ -z "${!name:-}" ] || printf "export %s='%s'\n" "$name" "${!name//\'/\'\\\'\'}"
   done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What only the tests need: Prometheus with promtool (the alerts are tested by it), busybox (a shell of small images), and
-# the image of Valkey (the session contract is tested on it).
+# What only the tests need: Prometheus with promtool (the alerts are tested by it), busybox (a shell of small images), the
+# image of Valkey (the session contract is tested on it), Keycloak and the Java that runs it (logins are tested with it).
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 "$CHECKOUT/ci/images.sh" valkey/valkey:8
@@ -8,7 +8,8 @@ set -euo pipefail
 missing=()
 has promtool && has prometheus || missing+=(prometheus)
 has busybox || missing+=(busybox)
-[ ${#missing[@]} -gt 0 ] || exit 0
+has java || missing+=(openjdk-17-jre-headless)
+if [ ${#missing[@]} = 0 ]; then exec "$CHECKOUT/ci/keycloak.sh"; fi
 
 root_on_debian || die "the tests need ${missing[*]}, which this machine lacks" \
   "install it with this machine's package manager (Prometheus brings promtool), and see that it is on the PATH"
@@ -21,3 +22,4 @@ install_programs() {
 
 mkdir -p "$KIT_CACHE"
 locked packages step "installing Debian's ${missing[*]}, which the tests run" install_programs
+exec "$CHECKOUT/ci/keycloak.sh"

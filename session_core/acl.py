@@ -8,7 +8,20 @@ a Redis function count, because Redis checks them against the user who called th
 
 from typing import Final
 
-CALLED: Final = ("fcall", "fcall_ro", "hmget", "role", "time", "wait", "xread")
+CALLED: Final = (
+    "del",
+    "fcall",
+    "fcall_ro",
+    "get",
+    "hmget",
+    "incr",
+    "pexpire",
+    "role",
+    "set",
+    "time",
+    "wait",
+    "xread",
+)
 """Commands that the client sends."""
 
 INSIDE: Final = (
@@ -29,7 +42,14 @@ INSIDE: Final = (
 )
 """Commands that the function library calls on the server."""
 
-WRITABLE: Final = ("session:{*", "user_sessions:{*", "user_expiry:{*", "session_index:{*", "session_events:{*")
+WRITABLE: Final = (
+    "session:{*",
+    "user_sessions:{*",
+    "user_expiry:{*",
+    "session_index:{*",
+    "session_events:{*",
+    "session_ephemeral:{*",
+)
 """Key patterns that are read and written; the brace keeps out keys of the same prefix that are not ours."""
 
 READABLE: Final = ("session_meta",)

@@ -49,6 +49,7 @@ class SessionManager:
         self.settings = settings or Settings()
         self.counts = Counts()
         self._store: Store = store_of(self.settings)
+        self.ephemeral = self._store.ephemeral
         self._contents = Contents(self.settings)
         self._journal = Journal(self._store, self.counts, wanted=self.settings.wait_replicas > 0)
 

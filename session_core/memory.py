@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 
+from session_core.ephemeral import MemoryEphemeral
 from session_core.ids import BUCKETS, Ref, bucket_of
 from session_core.protocol import event_keys
 from session_core.records import (
@@ -42,6 +43,7 @@ class MemoryStore:
         self._events_kept = settings.session_events_kept
         self._happened = asyncio.Event()
         self.effort = Effort()
+        self.ephemeral = MemoryEphemeral()
 
     async def create(self, new: NewSession) -> tuple[Answer, bool]:
         """See `Store`."""

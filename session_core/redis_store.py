@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 from session_core import library, protocol
+from session_core.ephemeral import RedisEphemeral
 from session_core.errors import StoreNotReady
 from session_core.ids import BUCKETS, Ref
 from session_core.protocol import Call
@@ -35,6 +36,7 @@ class RedisStore:
         """Read the settings; nothing is sent."""
         self.link = link_of(settings)
         self.effort = self.link.effort
+        self.ephemeral = RedisEphemeral(self.link)
         self.limit = Limit(settings.session_max_concurrent, settings.session_limit_policy)
         self.burial = Burial(settings.session_tombstone_seconds * 1000, -(-settings.session_events_kept // BUCKETS))
         self._stale = settings.session_read_from == "replica"

@@ -1,43 +1,32 @@
-"""The settings of the library: environment variables, ``.env``, and secret files named after the variable.
-
-Contradictions are refused when the settings are made, with the variables' names and never with their values.
-"""
+"""The settings of the library (`session_core.environment` says where they are read from)."""
 
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from session_core.address import AddressMap, Target, parse_map, parse_url
+from session_core.environment import Environment
 from session_core.errors import SettingsError
 
-SECRETS_DIR: Final = Path("/run/secrets")
 DAY: Final = 86_400
 Names = Annotated[frozenset[str], NoDecode]
 """A comma-separated list of names."""
 
 
-class Settings(BaseSettings):
+class Settings(Environment):
     """One attribute for each variable, in lower case.
 
     Raises:
         SettingsError: one line for each wrong variable.
     """
 
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="ignore",
-        env_file=".env",
-        env_ignore_empty=True,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-    )
     secret_names: ClassVar[tuple[str, ...]] = ("redis_url", "redis_password", "redis_sentinel_password")
 
-    auth_mode: Literal["session", "token"] = "session"
-    """AUTH_MODE: what the application accepts; this library is what `session` means."""
+    auth_mode: Literal["session", "token", "dual"] = "session"
+    """AUTH_MODE: what the application accepts; this library is what `session` means; `dual`: tokens, then cookies."""
     session_backend: Literal["redis", "memory"] = "redis"
     """SESSION_BACKEND: `memory` keeps everything in this process, for trials and tests."""
     redis_url: SecretStr = SecretStr("")
@@ -90,15 +79,7 @@ class Settings(BaseSettings):
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - whatever pydantic-settings accepts
         """Read the environment; keyword arguments win over it."""
-        if SECRETS_DIR.is_dir():
-            values.setdefault("_secrets_dir", SECRETS_DIR)
-        problems: list[str] = []
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            problems = [_told(*problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)]
-        if problems:  # outside of the except block, so that no traceback drags the values along
-            raise SettingsError("; ".join(problems))
+        super().__init__(**values)
 
     @field_validator("session_secret_metadata", mode="before")
     @classmethod
@@ -173,12 +154,6 @@ class Settings(BaseSettings):
         if self.session_wait_replicas is not None:
             return self.session_wait_replicas
         return 1 if self.session_backend == "redis" and (self.target.sentinel or self.target.cluster) else 0
-
-
-def _told(*parts: int | str) -> str:
-    *variable, problem = parts
-    message = str(problem).removeprefix("Value error, ")
-    return f"{str(variable[0]).upper()}: {message}" if variable else message
 
 
 def _refused(problem: str) -> ValueError:

@@ -45,7 +45,7 @@ def held_while_moving(call: Call[T]) -> Call[T]:
 
 def _first_key(call: Call[T]) -> str:
     command, *words = call.words
-    if command in ("HMGET", "HSETNX"):
+    if command in ("HMGET", "HSETNX", "GET", "SET", "DEL", "INCR", "PEXPIRE"):
         return str(words[0])
     if command == "XREAD":
         return str(words[words.index("STREAMS") + 1])

@@ -6,6 +6,7 @@ Times are milliseconds of the back end's clock. A write returns, beside its answ
 from collections.abc import Mapping
 from typing import Protocol
 
+from session_core.ephemeral import Ephemeral
 from session_core.ids import Ref
 from session_core.records import Answer, Effort, NewSession, Note, Record, Rotation, StreamEntry, Update, UserRevocation
 from session_core.settings import Settings
@@ -17,6 +18,10 @@ class Store(Protocol):
     @property
     def effort(self) -> Effort:
         """What was sent so far."""
+
+    @property
+    def ephemeral(self) -> Ephemeral:
+        """What all processes share beside sessions."""
 
     async def create(self, new: NewSession) -> tuple[Answer, bool]:
         """Store a session and make room for it: codes ok, limit. A repeat answers the same."""

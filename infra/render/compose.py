@@ -142,6 +142,7 @@ def _session(spec: DeploymentSpec, name: str) -> dict[str, Any]:
         environment={"AUTH_MODE": "session", "SESSION_BACKEND": "redis", "REDIS_USERNAME": "sessions"}
         | _connection(spec)
         | session_settings(spec)
+        | {"SESSION_CLIENT_IP_HEADER": "X-Forwarded-For"}  # the gateway sets it
         | {"SESSION_TLS_CERT_FILE": f"{KIT}/tls/node.crt", "SESSION_TLS_KEY_FILE": f"{KIT}/tls/node.key"},
         volumes=[_bind(f"{name}/secrets", SECRETS), _bind(f"{name}/tls", f"{KIT}/tls")],
         tmpfs=["/tmp:mode=1777,size=16m"],

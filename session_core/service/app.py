@@ -7,8 +7,11 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from session_core.keycloak import KeycloakClient
+from session_core.keycloak.sessions import KeycloakSessions
 from session_core.manager import SessionManager
-from session_core.service import admin, operations, problems, sessions
+from session_core.service import admin, oidc, operations, problems, sessions
+from session_core.service.endings import Endings
 from session_core.service.metrics import Metrics
 from session_core.service.middleware import BodyLimit, Observed
 from session_core.service.readiness import Readiness
@@ -22,14 +25,21 @@ def make_app(settings: ServiceSettings) -> FastAPI:
     manager = SessionManager(settings)
     readiness = Readiness(manager)
     metrics = Metrics(manager)
+    keycloak = KeycloakClient(settings) if settings.keycloak_server_url else None
+    tied = KeycloakSessions(manager, keycloak) if keycloak is not None else None
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(readiness.watch())
+        tasks = [asyncio.create_task(readiness.watch())]
+        if keycloak is not None and tied is not None:
+            tasks.append(asyncio.create_task(Endings(manager, keycloak, tied.hints).watch()))
         try:
             yield
         finally:
-            await _end(watching)
+            for task in tasks:
+                await _end(task)
+            if keycloak is not None:
+                await keycloak.aclose()
             await manager.aclose()
 
     app = FastAPI(
@@ -42,9 +52,11 @@ def make_app(settings: ServiceSettings) -> FastAPI:
     )
     app.state.sessions = manager
     app.state.settings = settings
+    app.state.keycloak = keycloak
+    app.state.tied = tied
     app.state.readiness = readiness
     app.state.metrics = metrics
-    for part in (sessions, admin, operations):
+    for part in (sessions, oidc, admin, operations):
         app.include_router(part.router)
     problems.install(app)
     app.add_middleware(BodyLimit, limit=settings.session_max_body_bytes)

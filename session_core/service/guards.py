@@ -1,13 +1,20 @@
-"""Who is asking: the back end or operator with the admin token, or a user with a session cookie."""
+"""Who is asking: the back end or operator with the admin token, a user with a session cookie, or one with a token."""
 
 import hmac
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from session_core.errors import InvalidSessionId
+from session_core.errors import InvalidSessionId, StoreError
+from session_core.keycloak import InvalidToken, KeycloakClient
+from session_core.keycloak.sessions import KeycloakSessions, is_tied
+from session_core.keycloak.tokens import Claims, algorithm_of, check_legacy_token
 from session_core.manager import SessionManager
+from session_core.service.limits import client_ip, limited
+from session_core.service.metrics import Metrics
 from session_core.service.problems import Problem
 from session_core.service.settings import ServiceSettings
 from session_core.session import Session
@@ -25,20 +32,53 @@ def settings_of(request: Request) -> ServiceSettings:
     return settings
 
 
-Sessions = Annotated[SessionManager, Depends(sessions_of)]
-Configured = Annotated[ServiceSettings, Depends(settings_of)]
-
-
-def require_admin(request: Request, settings: Configured) -> None:
-    """Let the admin token pass; compared in constant time.
+def keycloak_of(request: Request) -> KeycloakClient:
+    """Return the Keycloak of this application.
 
     Raises:
-        Problem: 401.
+        Problem: 404, if it has none.
+    """
+    keycloak: KeycloakClient | None = request.app.state.keycloak
+    if keycloak is None:
+        raise Problem(404, "login-not-configured", "there is no Keycloak (KEYCLOAK_SERVER_URL)")
+    return keycloak
+
+
+def tied_of(request: Request) -> KeycloakSessions:
+    """Return what ties the sessions to Keycloak's."""
+    keycloak_of(request)
+    tied: KeycloakSessions = request.app.state.tied
+    return tied
+
+
+Sessions = Annotated[SessionManager, Depends(sessions_of)]
+Configured = Annotated[ServiceSettings, Depends(settings_of)]
+Keycloak = Annotated[KeycloakClient, Depends(keycloak_of)]
+Tied = Annotated[KeycloakSessions, Depends(tied_of)]
+
+
+async def require_admin(request: Request, settings: Configured, sessions: Sessions) -> None:
+    """Let the admin token pass; compared in constant time. Wrong ones are counted, the right one always passes.
+
+    Raises:
+        Problem: 401, or 429 after too many wrong ones from one address.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     expected = settings.session_admin_token.get_secret_value().encode()
-    if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), expected):
-        raise Problem(401, "admin-token-required", "send the admin token as Authorization: Bearer")
+    if scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), expected):
+        return
+    with suppress(StoreError):  # refused all the same
+        await limited(sessions, "admin", client_ip(request, settings), settings.session_login_attempts)
+    raise Problem(401, "admin-token-required", "send the admin token as Authorization: Bearer")
+
+
+async def login_limit(request: Request, sessions: Sessions, settings: Configured) -> None:
+    """Count a login that an address begins.
+
+    Raises:
+        Problem: 429.
+    """
+    await limited(sessions, "login", client_ip(request, settings), settings.session_login_attempts)
 
 
 async def current_session(request: Request, sessions: Sessions, settings: Configured) -> Session:
@@ -47,6 +87,8 @@ async def current_session(request: Request, sessions: Sessions, settings: Config
     Raises:
         Problem: 401, with the reason if the session was revoked.
     """
+    if settings.auth_mode == "token":
+        raise Problem(401, "no-session", "sessions are not accepted (AUTH_MODE=token)")
     cookie = request.cookies.get(settings.session_cookie_name)
     if not cookie:
         raise Problem(401, "no-session", f"no cookie {settings.session_cookie_name}")
@@ -54,6 +96,8 @@ async def current_session(request: Request, sessions: Sessions, settings: Config
         session = await sessions.get_session(cookie, consistent=settings.session_verify_from == "primary")
     except InvalidSessionId:
         session = None
+    if session is not None and session.is_active and is_tied(session) and request.app.state.tied is not None:
+        session = await request.app.state.tied.follow(session)
     if session is None:
         raise Problem(401, "no-session", "the session expired or never was")
     if session.revocation is not None:
@@ -64,10 +108,45 @@ async def current_session(request: Request, sessions: Sessions, settings: Config
     return session
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is asking.
+
+    Attributes:
+        user_id: Keycloak's `sub`, or what the session or the former system's token says.
+        name: what people call the user; may be empty.
+        session: None where a token said it.
+    """
+
+    user_id: str
+    name: str
+    session: Session | None
+
+
+async def current_identity(request: Request, sessions: Sessions, settings: Configured) -> Identity:
+    """Return who is asking, as AUTH_MODE says: the Authorization header first, then the cookie.
+
+    Raises:
+        Problem: 401. A header that does not hold is not made up for by a cookie.
+    """
+    metrics: Metrics = request.app.state.metrics
+    header = request.headers.get("authorization")
+    if settings.auth_mode != "session" and header is not None:
+        try:
+            kind, claims = await _verified(header, request.app.state.keycloak, settings)
+        except InvalidToken as error:
+            raise Problem(401, "invalid-token", f"the token is not accepted: {error}") from error
+        metrics.authenticated.labels(kind).inc()
+        return Identity(claims["sub"], _name(claims.get("preferred_username")), None)
+    session = await current_session(request, sessions, settings)
+    metrics.authenticated.labels("session").inc()
+    return Identity(session.user_id, _name(session.metadata.get("preferred_username")), session)
+
+
 def same_site(request: Request, settings: Configured) -> None:
     """Refuse writes with a cookie from pages of other origins (CSRF); requests that do not say where from, too.
 
-    Browsers send Origin with every DELETE. Source:
+    Browsers send Origin with every DELETE and POST. Source:
     https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html
 
     Raises:
@@ -83,4 +162,23 @@ def same_site(request: Request, settings: Configured) -> None:
     raise Problem(403, "cross-site-request", "writes with a cookie need an Origin of this host or a trusted one")
 
 
+async def _verified(header: str, keycloak: KeycloakClient | None, settings: ServiceSettings) -> tuple[str, Claims]:
+    scheme, _, token = header.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise InvalidToken("not a bearer token")
+    secret = settings.jwt_secret_key.get_secret_value().encode()
+    # The algorithm chooses the check; each check has keys of its own kind only, so no key is taken for another one.
+    if secret and algorithm_of(token) == "HS256":
+        return "legacy_token", check_legacy_token(token, secret, settings.jwt_issuer, settings.jwt_audience)
+    if keycloak is None:
+        raise InvalidToken("of no issuer that is known here")
+    return "keycloak_token", await keycloak.verify_token(token)
+
+
+def _name(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
 CurrentSession = Annotated[Session, Depends(current_session)]
+CurrentIdentity = Annotated[Identity, Depends(current_identity)]

@@ -6,7 +6,7 @@ The names follow those that the OpenTelemetry counters of session stores have in
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -43,6 +43,14 @@ class Metrics(Collector):
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self.authenticated = Counter(
+            "auth_requests",
+            "Requests that proved who asks, by what: session, keycloak_token, legacy_token",
+            ("by",),
+            registry=self._registry,
+        )
+        for by in ("session", "keycloak_token", "legacy_token"):
+            self.authenticated.labels(by)  # 0 is a value: what nobody uses can be switched off
         ProcessCollector(registry=self._registry)
         self._registry.register(self)
 

@@ -17,8 +17,10 @@ from session_core.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from session_core.keycloak.errors import InvalidToken, KeycloakError, KeycloakUnavailable
 
-RETRY_AFTER_SECONDS: Final = 2
+RETRY_AFTER: Final = {429: "60", 503: "2"}
+"""Seconds by status."""
 log = logging.getLogger(__name__)
 
 
@@ -35,8 +37,8 @@ class Problem(Exception):  # noqa: N818 - the word of the RFC
     def response(self) -> JSONResponse:
         """Return the answer."""
         headers = {"Cache-Control": "no-store"}
-        if self.status == 503:  # noqa: PLR2004 - Service Unavailable
-            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        if self.status in RETRY_AFTER:
+            headers["Retry-After"] = RETRY_AFTER[self.status]
         body = {
             "type": f"urn:redis-session-kit:{self.kind}",
             "title": self.kind.replace("-", " "),
@@ -51,6 +53,14 @@ _ANSWERS: Final = (
     (StoreUnavailable, 503, "store-unavailable", "the session store does not answer; try again"),
     (StoreFull, 503, "store-full", "the session store takes no new data"),
     (StoreError, 503, "store-error", "the session store is not set up as this service needs it"),
+    (
+        KeycloakUnavailable,
+        503,
+        "login-unavailable",
+        "Keycloak does not answer: sessions work, logins do not; try again",
+    ),
+    (KeycloakError, 502, "login-error", "Keycloak does not do what this service needs"),
+    (InvalidToken, 502, "login-error", "Keycloak gave a token that does not hold"),
     (SessionError, 500, "internal-error", "the request could not be carried out"),
 )
 """First match; what the message says beyond it is for the log."""

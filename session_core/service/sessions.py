@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict
 
 from session_core.service import cookies
-from session_core.service.guards import Configured, CurrentSession, Sessions, require_admin, same_site
+from session_core.service.guards import Configured, CurrentIdentity, CurrentSession, Sessions, require_admin, same_site
 from session_core.service.problems import Problem
 from session_core.service.views import EndedView, SessionView, ended, view
 
@@ -35,16 +35,16 @@ async def create(body: NewSession, response: Response, sessions: Sessions, setti
 
 
 @router.get("/verify")
-async def verify(session: CurrentSession) -> Response:
+async def verify(identity: CurrentIdentity) -> Response:
     """Tell a gateway who is asking; for nginx auth_request, Traefik ForwardAuth and the like.
 
-    X-Session-User is the user id, percent-encoded where it is not printable ASCII.
+    X-Session-User and X-Session-Name are percent-encoded where they are not printable ASCII. With a token instead of a
+    session (AUTH_MODE) there are no more headers than these.
     """
-    headers = {
-        "X-Session-User": quote(session.user_id, safe=_HEADER_SAFE),
-        "X-Session-Handle": session.handle,
-        "X-Session-Expires": session.expires_at.isoformat(),
-    }
+    headers = {"X-Session-User": _header(identity.user_id), "X-Session-Name": _header(identity.name)}
+    if identity.session is not None:
+        headers["X-Session-Handle"] = identity.session.handle
+        headers["X-Session-Expires"] = identity.session.expires_at.isoformat()
     return Response(status_code=200, headers=headers)
 
 
@@ -76,6 +76,10 @@ async def end_my_others(
         session.user_id, reason or "ended by the user", except_session_id=session.handle, actor=session.handle
     )
     return ended(revoked.handles, durable=revoked.durable)
+
+
+def _header(value: str) -> str:
+    return quote(value, safe=_HEADER_SAFE)
 
 
 async def _checked(handle: str, user_id: str, sessions: Sessions) -> str:

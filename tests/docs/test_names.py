@@ -85,7 +85,7 @@ def test_every_setting_that_is_named_exists_and_takes_the_value(path: Path) -> N
 
 @every_document
 def test_every_variable_that_is_named_is_a_setting(path: Path) -> None:
-    named = set(re.findall(r"\b(?:REDIS|SESSION|AUTH)_[A-Z_]+[A-Z]\b", code(path)))
+    named = set(re.findall(r"\b(?:REDIS|SESSION|AUTH|KEYCLOAK|JWT)_[A-Z_]+[A-Z]\b", code(path)))
 
     assert {name for name in named if name.lower() not in ServiceSettings.model_fields} == set()
 

@@ -29,7 +29,7 @@ class Make(Protocol):
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     for name in list(os.environ):
-        if name.startswith(("REDIS_", "SESSION_", "AUTH_MODE")):
+        if name.startswith(("REDIS_", "SESSION_", "AUTH_MODE", "KEYCLOAK_", "JWT_")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

@@ -110,6 +110,7 @@ async def test_all_keys_are_of_the_declared_patterns_and_hold_no_id(redis: Serve
     sessions = on_redis(session_max_concurrent=2)
     made = [await sessions.create_session("alice", {"access_token": "very-secret"}) for _ in range(3)]
     rotated = await sessions.rotate_session(made[2].session_id)
+    await sessions.ephemeral.count("tries", "alice", 60)
     assert rotated is not None
     await sessions.revoke_session(made[1].session_id, "x")
     secrets = [one.session_id.partition(".")[2] for one in (*made, rotated)]

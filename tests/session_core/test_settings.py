@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from session_core import Settings, settings
+from session_core import Settings, environment
 from session_core.errors import SettingsError
 from session_core.service.settings import ServiceSettings
 
@@ -62,7 +62,7 @@ def test_defaults_are_those_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_secrets_come_from_files_named_after_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "REDIS_PASSWORD").write_text(SECRET + "\n")
-    monkeypatch.setattr(settings, "SECRETS_DIR", tmp_path)
+    monkeypatch.setattr(environment, "SECRETS_DIR", tmp_path)
     monkeypatch.setenv("REDIS_URL", REDIS)
     assert Settings().redis_password.get_secret_value() == SECRET
     monkeypatch.setenv("REDIS_PASSWORD", "from the environment")
@@ -121,14 +121,28 @@ def test_settings_show_no_secret() -> None:
     assert read.target.password == SECRET
 
 
+KEYCLOAK = {
+    "keycloak_server_url": "https://kc.test",
+    "keycloak_realm": "r",
+    "keycloak_client_id": "c",
+    "keycloak_client_secret": "s",
+}
+
+
 @pytest.mark.parametrize(
     ("given", "names"),
     [
         ({"session_admin_token": "short"}, "SESSION_ADMIN_TOKEN"),
         ({}, "SESSION_ADMIN_TOKEN"),
         ({"session_admin_token": "x" * 32, "session_tls_cert_file": "/c"}, "SESSION_TLS_KEY_FILE"),
-        ({"session_admin_token": "x" * 32, "auth_mode": "token"}, "AUTH_MODE"),
         ({"session_admin_token": "x" * 32, "session_verify_from": "replica"}, "SESSION_VERIFY_FROM"),
+        ({"session_admin_token": "x" * 32, "auth_mode": "token"}, "AUTH_MODE=token accepts tokens"),
+        ({"session_admin_token": "x" * 32, "auth_mode": "dual"}, "JWT_SECRET_KEY"),
+        ({"session_admin_token": "x" * 32, "jwt_secret_key": "short"}, "JWT_SECRET_KEY must have at least 32"),
+        ({"session_admin_token": "x" * 32, "keycloak_server_url": "https://kc.test"}, "KEYCLOAK_REALM"),
+        ({"session_admin_token": "x" * 32, "keycloak_server_url": "kc.test"}, "KEYCLOAK_SERVER_URL: not an address"),
+        ({"session_admin_token": "x" * 32, "session_public_url": "https://x.test/path"}, "SESSION_PUBLIC_URL"),
+        ({"session_admin_token": "x" * 32, **KEYCLOAK}, "SESSION_PUBLIC_URL"),
     ],
 )
 def test_the_service_refuses_what_it_cannot_serve_with(given: dict[str, Any], names: str) -> None:

@@ -1,0 +1,57 @@
+"""What ends Keycloak's session after ours has gone: its ID token, kept apart from the session and encrypted.
+
+The session's own copy is sealed under an id that only the user holds, and the tombstone of a revoked session has none.
+An ID token as a hint ends its session and opens nothing. It is encrypted under a key made from the client's secret,
+which every process has and the store has not (docs/decisions/0031-keycloaks-side-is-ended-with-an-id-token.md).
+"""
+
+import os
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from session_core.manager import SessionManager
+from session_core.session import Session
+
+_NONCE_BYTES: Final = 12
+
+
+class Hints:
+    """The hints of all sessions of a store, by their handles; and the users of Keycloak's sessions, by `sid`."""
+
+    def __init__(self, sessions: SessionManager, client_secret: str) -> None:
+        self._shared = sessions.ephemeral
+        self._seconds = sessions.settings.session_max_lifetime_seconds
+        key = HKDF(SHA256(), 32, salt=None, info=b"redis-session-kit logout hint").derive(client_secret.encode())
+        self._cipher = AESGCM(key)
+
+    async def keep(self, session: Session, sid: str, id_token: str | None) -> None:
+        """Note how to end Keycloak's session of this one, for as long as the session may live."""
+        if id_token:
+            nonce = os.urandom(_NONCE_BYTES)
+            sealed = nonce + self._cipher.encrypt(nonce, id_token.encode(), session.handle.encode())
+            await self._shared.put("hint", session.handle, sealed, self._seconds)
+        if sid:
+            await self._shared.put("sid", sid, session.user_id.encode(), self._seconds)
+
+    async def get(self, handle: str) -> str | None:
+        """Return the ID token of a session that may be gone."""
+        sealed = await self._shared.get("hint", handle)
+        if sealed is None:
+            return None
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], handle.encode()).decode()
+        except InvalidTag:  # the client's secret was changed
+            return None
+
+    async def drop(self, handle: str) -> None:
+        """Forget a hint that has done its work."""
+        await self._shared.drop("hint", handle)
+
+    async def user_of(self, sid: str) -> str | None:
+        """Return the user who logged in with this session of Keycloak."""
+        user = await self._shared.get("sid", sid)
+        return user.decode() if user else None

@@ -1,0 +1,73 @@
+"""Ends Keycloak's session where ours was ended: by the limit, an operator, the command line, an application.
+
+Every process reads the events of the store; a lease makes one of them do it.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from session_core.errors import SessionError
+from session_core.keycloak import KeycloakClient, KeycloakError, KeycloakUnavailable
+from session_core.keycloak.hints import Hints
+from session_core.keycloak.sessions import ACTOR
+from session_core.manager import SessionManager
+
+LOOK_BACK_SECONDS: Final = 300
+"""What happened while no process ran is made up for, if it is not longer ago."""
+LEASE_SECONDS: Final = 30.0
+PAUSE_SECONDS: Final = 1.0
+GIVE_UP: Final = 12
+"""Tries at a Keycloak that does not answer, each twice as late as the one before: about an hour."""
+log = logging.getLogger(__name__)
+
+
+class Endings:
+    """Follows the events for as long as the process lives."""
+
+    def __init__(self, sessions: SessionManager, keycloak: KeycloakClient, hints: Hints) -> None:
+        self._sessions = sessions
+        self._keycloak = keycloak
+        self._hints = hints
+        self._retries: set[asyncio.Task[None]] = set()
+
+    async def watch(self) -> None:
+        """End Keycloak's side of what ends here. Ends when cancelled."""
+        after = datetime.now(UTC) - timedelta(seconds=LOOK_BACK_SECONDS)
+        try:
+            while True:
+                try:
+                    async for event in self._sessions.events(after):
+                        after = event.at
+                        if event.kind in {"evicted", "revoked"} and event.actor != ACTOR:
+                            await self._end(event.handle, 0)
+                except SessionError:
+                    await asyncio.sleep(PAUSE_SECONDS)
+        finally:
+            for retry in self._retries:
+                retry.cancel()
+
+    async def _end(self, handle: str, tries: int) -> None:
+        id_token = await self._hints.get(handle)
+        if id_token is None or not await self._sessions.ephemeral.claim("ending", handle, LEASE_SECONDS):
+            return
+        try:
+            await self._keycloak.end_session(id_token)
+        except KeycloakUnavailable:
+            await self._sessions.ephemeral.drop("ending", handle)
+            if tries < GIVE_UP:
+                retry = asyncio.create_task(self._again(handle, tries + 1))
+                self._retries.add(retry)
+                retry.add_done_callback(self._retries.discard)
+            return
+        except KeycloakError as error:  # most likely it had ended before
+            log.info("Keycloak did not end a session: %s", error)
+        await self._hints.drop(handle)
+
+    async def _again(self, handle: str, tries: int) -> None:
+        await asyncio.sleep(PAUSE_SECONDS * 2**tries)
+        try:
+            await self._end(handle, tries)
+        except SessionError as error:
+            log.warning("a session of Keycloak's lives on, the store did not say how to end it: %s", error)
