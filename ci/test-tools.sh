@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What only the tests need: Prometheus with promtool (the alerts are tested by it), busybox (a shell of small images), the
-# image of Valkey (the session contract is tested on it), Keycloak and the Java that runs it (logins are tested with it).
+# image of Valkey (the session contract is tested on it), Keycloak and a Java for it (logins are tested with it), a browser.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 "$CHECKOUT/ci/images.sh" valkey/valkey:8
@@ -8,6 +8,7 @@ set -euo pipefail
 missing=()
 has promtool && has prometheus || missing+=(prometheus)
 has busybox || missing+=(busybox)
+has chromium || missing+=(chromium)
 has java || missing+=(openjdk-17-jre-headless)
 if [ ${#missing[@]} = 0 ]; then exec "$CHECKOUT/ci/keycloak.sh"; fi
 

@@ -30,6 +30,7 @@ class Service:
         self.app = app
         self.url = f"https://localhost:{port}"
         self._ca_file = ca_file
+        self._browsers: list[Browser] = []
 
     @property
     def sessions(self) -> SessionManager:
@@ -37,7 +38,13 @@ class Service:
         return found
 
     def browser(self, **options: Any) -> "Browser":
-        return Browser(self.url, ssl.create_default_context(cafile=str(self._ca_file)), **options)
+        self._browsers.append(Browser(self.url, ssl.create_default_context(cafile=str(self._ca_file)), **options))
+        return self._browsers[-1]
+
+    async def close_browsers(self) -> None:
+        """Close their connections: the service waits for them when it ends."""
+        for browser in self._browsers:
+            await browser.http.aclose()
 
 
 class Browser:
@@ -95,6 +102,7 @@ async def running(port: int, certificates: Path, **settings: Any) -> AsyncIterat
         app,
         log_config=None,
         proxy_headers=False,
+        timeout_graceful_shutdown=2,
         ssl_certfile=certificates / "localhost.crt",
         ssl_keyfile=certificates / "localhost.key",
     )
@@ -107,10 +115,11 @@ async def running(port: int, certificates: Path, **settings: Any) -> AsyncIterat
         while not server.started:
             assert not serving.done(), "the service did not start"
             await asyncio.sleep(0.01)
-        yield Service(app, port, certificates / "ca.crt")
+        service = Service(app, port, certificates / "ca.crt")
+        yield service
+        await service.close_browsers()
     finally:
         server.should_exit = True
-        server.force_exit = True
         await serving
         listening.close()
 
