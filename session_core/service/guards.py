@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
+from session_core.asgi import cookie_of
 from session_core.errors import InvalidSessionId, StoreError
 from session_core.keycloak import InvalidToken, KeycloakClient
 from session_core.keycloak.sessions import KeycloakSessions, is_tied
@@ -89,7 +90,7 @@ async def current_session(request: Request, sessions: Sessions, settings: Config
     """
     if settings.auth_mode == "token":
         raise Problem(401, "no-session", "sessions are not accepted (AUTH_MODE=token)")
-    cookie = request.cookies.get(settings.session_cookie_name)
+    cookie = cookie_of(request.scope["headers"], settings.session_cookie_name)
     if not cookie:
         raise Problem(401, "no-session", f"no cookie {settings.session_cookie_name}")
     try:

@@ -2,6 +2,7 @@
 
 import logging
 from typing import Final
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +22,7 @@ from session_core.keycloak.errors import InvalidToken, KeycloakError, KeycloakUn
 
 RETRY_AFTER: Final = {429: "60", 503: "2"}
 """Seconds by status."""
+_HEADER_SAFE: Final = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 log = logging.getLogger(__name__)
 
 
@@ -39,6 +41,10 @@ class Problem(Exception):  # noqa: N818 - the word of the RFC
         headers = {"Cache-Control": "no-store"}
         if self.status in RETRY_AFTER:
             headers["Retry-After"] = RETRY_AFTER[self.status]
+        if self.status == 401:  # noqa: PLR2004 - Unauthorized; a gateway passes on headers but no body
+            headers["X-Session-Denied"] = self.kind
+            if reason := self.further.get("reason"):
+                headers["X-Session-Reason"] = header_safe(str(reason))
         body = {
             "type": f"urn:redis-session-kit:{self.kind}",
             "title": self.kind.replace("-", " "),
@@ -47,6 +53,11 @@ class Problem(Exception):  # noqa: N818 - the word of the RFC
             **self.further,
         }
         return JSONResponse(body, self.status, headers, media_type="application/problem+json")
+
+
+def header_safe(value: str) -> str:
+    """Return a text as a header may carry it: percent-encoded where it is not printable ASCII."""
+    return quote(value, safe=_HEADER_SAFE)
 
 
 _ANSWERS: Final = (

@@ -1,18 +1,16 @@
 """Sessions over HTTP: log in (by a back end), verify (for gateways), and "my devices" (for the user)."""
 
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict
 
 from session_core.service import cookies
 from session_core.service.guards import Configured, CurrentIdentity, CurrentSession, Sessions, require_admin, same_site
-from session_core.service.problems import Problem
+from session_core.service.problems import Problem, header_safe
 from session_core.service.views import EndedView, SessionView, ended, view
 
 CURRENT: Final = "current"
-_HEADER_SAFE: Final = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 router = APIRouter(prefix="/v1", tags=["sessions"])
 
 
@@ -41,7 +39,7 @@ async def verify(identity: CurrentIdentity) -> Response:
     X-Session-User and X-Session-Name are percent-encoded where they are not printable ASCII. With a token instead of a
     session (AUTH_MODE) there are no more headers than these.
     """
-    headers = {"X-Session-User": _header(identity.user_id), "X-Session-Name": _header(identity.name)}
+    headers = {"X-Session-User": header_safe(identity.user_id), "X-Session-Name": header_safe(identity.name)}
     if identity.session is not None:
         headers["X-Session-Handle"] = identity.session.handle
         headers["X-Session-Expires"] = identity.session.expires_at.isoformat()
@@ -76,10 +74,6 @@ async def end_my_others(
         session.user_id, reason or "ended by the user", except_session_id=session.handle, actor=session.handle
     )
     return ended(revoked.handles, durable=revoked.durable)
-
-
-def _header(value: str) -> str:
-    return quote(value, safe=_HEADER_SAFE)
 
 
 async def _checked(handle: str, user_id: str, sessions: Sessions) -> str:

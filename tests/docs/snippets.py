@@ -1,8 +1,8 @@
 """The fenced snippets of README and docs, each with what it needs.
 
 A comment before the fence says so: `<!-- needs: stack -->` a running deployment, `<!-- needs: hands -->` somebody who
-means it (it changes the machine, or stops something), `old` a database of the former system, `keycloak` a Keycloak (run by
-tests/service). Without one it is run by tests/docs.
+means it (it changes the machine, or stops something), `old` a database of the former system, `keycloak` a
+Keycloak (run by tests/service). Without one it is run by tests/docs.
 """
 
 import re

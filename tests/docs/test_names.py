@@ -18,7 +18,10 @@ from session_core.service.app import make_app
 from session_core.service.settings import ServiceSettings
 from tests.docs.snippets import ROOT, documents
 
-FOLDERS = ("infra", "session_core", "conformance", "ci", r"\.ci", "tests", "docs", "stacks", "benchmarks", "monitoring")
+FOLDERS = (
+    *("infra", "session_core", "conformance", "ci", r"\.ci", "tests", "docs", "stacks", "benchmarks", "monitoring"),
+    "examples",
+)
 PATH = re.compile(rf"(?<![\w/.~])(?:{'|'.join(FOLDERS)})/[\w./-]*\w")
 PUBLISHED = re.compile(r"https?://(?!localhost|exporter|session-1|session-2|semver\.org)[\w.-]+")
 every_document = pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))

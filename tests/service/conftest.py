@@ -33,11 +33,11 @@ def keycloak(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> It
 
 @pytest.fixture
 def serve(keycloak: KeycloakServer, redis: Server, certificates: Path) -> Serve:
-    """Run the service at the address that Keycloak knows, on Redis as the application's user."""
+    """Run the service at the address that Keycloak knows (or behind it), on Redis as the application's user."""
     store = {"redis_url": redis.url, "redis_username": "sessions", "redis_password": APP_PASSWORD}
 
-    def serve(**settings: Any) -> AbstractAsyncContextManager[Service]:
-        return running(keycloak.service_port, certificates, **(store | keycloak.settings | settings))
+    def serve(port: int = keycloak.service_port, **settings: Any) -> AbstractAsyncContextManager[Service]:
+        return running(port, keycloak.service_port, certificates, **(store | keycloak.settings | settings))
 
     return serve
 

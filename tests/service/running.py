@@ -94,34 +94,34 @@ class Browser:
 
 
 @asynccontextmanager
-async def running(port: int, certificates: Path, **settings: Any) -> AsyncIterator[Service]:
-    """Serve with these settings until the end of the block."""
-    given = {"session_admin_token": TOKEN, "session_public_url": f"https://localhost:{port}"}
-    app = make_app(ServiceSettings(**(given | settings)))
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        proxy_headers=False,
-        timeout_graceful_shutdown=2,
-        ssl_certfile=certificates / "localhost.crt",
-        ssl_keyfile=certificates / "localhost.key",
-    )
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
+async def listening(app: Any, port: int, **options: Any) -> AsyncIterator[None]:
+    """Serve an application on a port of this host until the end of the block."""
+    socket_ = socket.socket()
+    socket_.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    socket_.bind(("127.0.0.1", port))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2, **options))
+    serving = asyncio.create_task(server.serve(sockets=[socket_]))
     try:
         while not server.started:
             assert not serving.done(), "the service did not start"
             await asyncio.sleep(0.01)
-        service = Service(app, port, certificates / "ca.crt")
-        yield service
-        await service.close_browsers()
+        yield
     finally:
         server.should_exit = True
         await serving
-        listening.close()
+        socket_.close()
+
+
+@asynccontextmanager
+async def running(port: int, public_port: int, certificates: Path, **settings: Any) -> AsyncIterator[Service]:
+    """Run the service with these settings, with TLS, until the end of the block."""
+    given = {"session_admin_token": TOKEN, "session_public_url": f"https://localhost:{public_port}"}
+    app = make_app(ServiceSettings(**(given | settings)))
+    tls = {"ssl_certfile": certificates / "localhost.crt", "ssl_keyfile": certificates / "localhost.key"}
+    async with listening(app, port, proxy_headers=False, **tls):
+        service = Service(app, port, certificates / "ca.crt")
+        yield service
+        await service.close_browsers()
 
 
 async def until(check: Any, seconds: float = 10) -> None:

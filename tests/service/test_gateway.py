@@ -1,0 +1,160 @@
+"""nginx in front of an application that embeds nothing, and of one that embeds the library."""
+
+import asyncio
+import runpy
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+
+from tests.docs.snippets import ROOT
+from tests.service.conftest import Serve
+from tests.service.gateway import nginx
+from tests.service.keycloak_server import ALICE, KeycloakServer
+from tests.service.running import ADMIN, COOKIE, Browser, Service, listening
+from tests.session_core.conftest import APP_PASSWORD
+from tests.session_core.servers import Server, free_port
+
+pytestmark = pytest.mark.engine
+
+
+def echo() -> FastAPI:
+    """Says what headers reached it."""
+    app = FastAPI()
+
+    @app.api_route("/{path:path}", methods=["GET", "POST"])
+    async def say(request: Request) -> dict[str, Any]:
+        return {"headers": request.headers.items(), "body": (await request.body()).decode()}
+
+    return app
+
+
+class Front:
+    """The gateway's address, and the service behind it."""
+
+    def __init__(self, url: str, service: Service) -> None:
+        self.url = url
+        self.service = service
+
+    def browser(self) -> Browser:
+        browser = self.service.browser()
+        browser.http.base_url = httpx.URL(self.url)
+        browser.url = self.url
+        return browser
+
+
+@pytest.fixture
+async def front(serve: Serve, tmp_path: Path, certificates: Path) -> AsyncIterator[Front]:
+    port, app_port, service_port = free_port(), free_port(), free_port()
+    async with serve(port=service_port) as service, listening(echo(), app_port):
+        with nginx(tmp_path, certificates, port, service_port, app_port):
+            front = Front(f"https://localhost:{port}", service)
+            await until_up(front)
+            yield front
+
+
+async def until_up(front: Front) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                if (await front.browser().get("/v1/verify")).status_code == 401:
+                    return
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+
+
+async def headers_at_the_application(browser: Browser, **sent: Any) -> list[tuple[str, str]]:
+    answer = await browser.get("/protected/x", **sent)
+    assert answer.status_code == 200, answer.text
+    return [(name, value) for name, value in answer.json()["headers"] if name.replace("_", "-").startswith("x-session")]
+
+
+async def test_the_application_learns_who_asks_and_nobody_can_say_so_himself(front: Front) -> None:
+    session = await front.service.sessions.create_session("ali ü", {"preferred_username": "Ali"})
+    cookie = {"Cookie": f"{COOKIE}={session.session_id}"}
+    forged = {"X-Session-User": "admin", "x-session-handle": "h", "X_Session_User": "admin", "X-Session-Name": "admin"}
+    got = await headers_at_the_application(front.browser(), headers=cookie | forged)
+    assert sorted(got) == [
+        ("x-session-expires", session.expires_at.isoformat()),
+        ("x-session-handle", session.handle),
+        ("x-session-name", "Ali"),
+        ("x-session-user", "ali%20%C3%BC"),
+    ]
+    answer = await front.browser().http.post("/protected/x", headers=cookie, content=b"a body")
+    assert answer.json()["body"] == "a body"
+    assert session.session_id not in answer.text
+
+
+async def test_who_is_not_logged_in_does_not_reach_the_application(front: Front) -> None:
+    for headers in ({}, {"Cookie": f"{COOKIE}=x"}, {"X-Session-User": "admin"}, {"Authorization": "Bearer x"}):
+        answer = await front.browser().get("/protected/x", headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["x-session-denied"] == "no-session"
+        assert answer.json() == {"login": "/v1/oidc/login"}
+
+
+async def test_who_was_thrown_out_is_told_why(front: Front) -> None:
+    session = await front.service.sessions.create_session("alice")
+    cookie = {"Cookie": f"{COOKIE}={session.session_id}"}
+    assert (await front.browser().get("/protected/x", headers=cookie)).status_code == 200
+    await front.service.sessions.revoke_session(session.handle, "Ende: größer")
+    answer = await front.browser().get("/protected/x", headers=cookie)
+    assert answer.status_code == 401
+    assert answer.headers["x-session-denied"] == "session-revoked"
+    assert answer.headers["x-session-reason"] == "Ende:%20gr%C3%B6%C3%9Fer"
+
+
+async def test_a_store_that_is_away_is_503_and_not_401(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    from session_core.errors import StoreUnavailable
+
+    async def away(_session_id: str) -> None:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(front.service.sessions, "get_session", away)
+    answer = await front.browser().get("/protected/x", headers={"Cookie": f"{COOKIE}=1.{'a' * 43}"})
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "2"
+
+
+async def test_figures_are_not_for_the_outside(front: Front) -> None:
+    assert (await front.browser().get("/metrics")).status_code == 404
+
+
+@pytest.fixture
+def example(redis: Server, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """The example application, on the same store."""
+    for name, value in {"URL": redis.url, "USERNAME": "sessions", "PASSWORD": APP_PASSWORD}.items():
+        monkeypatch.setenv(f"REDIS_{name}", value)
+    app: FastAPI = runpy.run_path(str(ROOT / "examples" / "app.py"))["app"]
+    return app
+
+
+async def test_the_example_application_serves_those_who_logged_in(
+    serve: Serve, example: FastAPI, keycloak: KeycloakServer, tmp_path: Path, certificates: Path
+) -> None:
+    port, app_port, service_port = keycloak.service_port, free_port(), free_port()
+    async with serve(port=service_port) as service, listening(example, app_port):
+        with nginx(tmp_path, certificates, port, service_port, app_port):
+            front = Front(f"https://localhost:{port}", service)
+            await until_up(front)
+            browser = front.browser()
+            assert (await browser.get("/api/message")).status_code == 401
+            assert (await browser.get("/api/hello")).json() == {"hello": "you"}
+            await browser.log_in()
+            assert (await browser.get("/api/message")).json() == {"message": "Hello alice"}
+            assert (await browser.get("/api/hello")).json() == {"hello": "alice"}
+            assert (await browser.get("/api/account-number")).json() == {"account": f"of {ALICE}"}
+            await service.sessions.update_metadata(browser.secret, {"authenticated_at": 1})
+            old = await browser.get("/api/account-number")
+            assert old.status_code == 401
+            assert old.headers["www-authenticate"] == 'Bearer error="insufficient_user_authentication", max_age="300"'
+            await browser.http.delete(f"/v1/admin/users/{ALICE}/sessions?reason=left", headers=ADMIN)
+            told = (await browser.get("/api/message")).json()
+            assert told == {"detail": {"error": "session-revoked", "reason": "left"}}
+            twice = {"Cookie": f"{COOKIE}={browser.secret}; {COOKIE}=1.{'a' * 43}"}
+            assert (await front.browser().get("/api/message", headers=twice)).json()["detail"] == {
+                "error": "no-session"
+            }
