@@ -20,7 +20,7 @@ _NONCE_BYTES: Final = 12
 
 
 class Hints:
-    """The hints of all sessions of a store, by their handles; and the users of Keycloak's sessions, by `sid`."""
+    """The hints of all sessions of a store, by their handles; and their users by Keycloak's `sid` and by name."""
 
     def __init__(self, sessions: SessionManager, client_secret: str) -> None:
         self._shared = sessions.ephemeral
@@ -36,6 +36,8 @@ class Hints:
             await self._shared.put("hint", session.handle, sealed, self._seconds)
         if sid:
             await self._shared.put("sid", sid, session.user_id.encode(), self._seconds)
+        if isinstance(name := session.metadata.get("preferred_username"), str):
+            await self._shared.put("name", name.lower(), session.user_id.encode(), self._seconds)
 
     async def get(self, handle: str) -> str | None:
         """Return the ID token of a session that may be gone."""
@@ -54,4 +56,9 @@ class Hints:
     async def user_of(self, sid: str) -> str | None:
         """Return the user who logged in with this session of Keycloak."""
         user = await self._shared.get("sid", sid)
+        return user.decode() if user else None
+
+    async def user_named(self, name: str) -> str | None:
+        """Return the user who logged in under this name."""
+        user = await self._shared.get("name", name.lower())
         return user.decode() if user else None

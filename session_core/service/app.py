@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from session_core.keycloak import KeycloakClient
 from session_core.keycloak.sessions import KeycloakSessions
 from session_core.manager import SessionManager
-from session_core.service import admin, oidc, operations, problems, sessions
+from session_core.service import account, admin, console, oidc, operations, problems, sessions
 from session_core.service.endings import Endings
 from session_core.service.metrics import Metrics
 from session_core.service.middleware import BodyLimit, Observed
@@ -29,10 +29,11 @@ def make_app(settings: ServiceSettings) -> FastAPI:
     tied = KeycloakSessions(manager, keycloak) if keycloak is not None else None
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(readiness.watch())]
         if keycloak is not None and tied is not None:
-            tasks.append(asyncio.create_task(Endings(manager, keycloak, tied.hints).watch()))
+            app.state.endings = Endings(manager, keycloak, tied.hints)
+            tasks.append(asyncio.create_task(app.state.endings.watch()))
         try:
             yield
         finally:
@@ -56,7 +57,7 @@ def make_app(settings: ServiceSettings) -> FastAPI:
     app.state.tied = tied
     app.state.readiness = readiness
     app.state.metrics = metrics
-    for part in (sessions, oidc, admin, operations):
+    for part in (sessions, oidc, admin, account, console, operations):
         app.include_router(part.router)
     problems.install(app)
     app.add_middleware(BodyLimit, limit=settings.session_max_body_bytes)

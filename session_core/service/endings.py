@@ -5,6 +5,7 @@ Every process reads the events of the store; a lease makes one of them do it.
 
 import asyncio
 import logging
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,6 +14,7 @@ from session_core.keycloak import KeycloakClient, KeycloakError, KeycloakUnavail
 from session_core.keycloak.hints import Hints
 from session_core.keycloak.sessions import ACTOR
 from session_core.manager import SessionManager
+from session_core.session import Event
 
 LOOK_BACK_SECONDS: Final = 300
 """What happened while no process ran is made up for, if it is not longer ago."""
@@ -20,6 +22,8 @@ LEASE_SECONDS: Final = 30.0
 PAUSE_SECONDS: Final = 1.0
 GIVE_UP: Final = 12
 """Tries at a Keycloak that does not answer, each twice as late as the one before: about an hour."""
+RECENT: Final = 50
+"""Events that are kept for the operators' page."""
 log = logging.getLogger(__name__)
 
 
@@ -30,6 +34,7 @@ class Endings:
         self._sessions = sessions
         self._keycloak = keycloak
         self._hints = hints
+        self.recent: deque[Event] = deque(maxlen=RECENT)
         self._retries: set[asyncio.Task[None]] = set()
 
     async def watch(self) -> None:
@@ -40,6 +45,8 @@ class Endings:
                 try:
                     async for event in self._sessions.events(after):
                         after = event.at
+                        if event not in self.recent:  # those of the same millisecond come again after an error
+                            self.recent.appendleft(event)
                         if event.kind in {"evicted", "revoked"} and event.actor != ACTOR:
                             await self._end(event.handle, 0)
                 except SessionError:

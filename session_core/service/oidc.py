@@ -41,7 +41,7 @@ async def begin(
     request: Request,
     keycloak: Keycloak,
     settings: Configured,
-    return_to: Address = "/",
+    return_to: Address = "/account",
     max_age: Annotated[int | None, Query(ge=0, description="seconds: log in anew if it was longer ago")] = None,
 ) -> RedirectResponse:
     """Send the browser to Keycloak's login page."""
@@ -119,7 +119,7 @@ async def log_out(
     id_token = session.metadata.get("id_token")
     await tied.hints.drop(session.handle)  # the browser does it
     await sessions.revoke_session(session.handle, "ended by the user", actor=session.handle)
-    home = f"{settings.session_public_url}/"
+    home = f"{settings.session_public_url}/account"
     where = await keycloak.end_session_url(id_token, home) if isinstance(id_token, str) else home
     answer = RedirectResponse(where, 303, {"Clear-Site-Data": '"cache", "storage"'})
     cookies.take_back(answer, settings.session_cookie_name)

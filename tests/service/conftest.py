@@ -1,12 +1,16 @@
 """Fixtures: one Keycloak and one Redis for the whole run, the service anew for each test."""
 
+import runpy
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
+from tests.docs.snippets import ROOT
+from tests.service.gateway import Front, in_front
 from tests.service.keycloak_server import KeycloakServer, keycloak_server
 from tests.service.running import Service, running
 from tests.session_core.conftest import APP_PASSWORD, _no_settings_from_outside, bridge, redis, shared_redis
@@ -46,3 +50,21 @@ def serve(keycloak: KeycloakServer, redis: Server, certificates: Path) -> Serve:
 async def service(serve: Serve) -> AsyncIterator[Service]:
     async with serve() as made:
         yield made
+
+
+@pytest.fixture
+def example(redis: Server, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """The example application, on the same store."""
+    for name, value in {"URL": redis.url, "USERNAME": "sessions", "PASSWORD": APP_PASSWORD}.items():
+        monkeypatch.setenv(f"REDIS_{name}", value)
+    app: FastAPI = runpy.run_path(str(ROOT / "examples" / "app.py"))["app"]
+    return app
+
+
+@pytest.fixture
+async def example_front(
+    serve: Serve, example: FastAPI, keycloak: KeycloakServer, tmp_path: Path, certificates: Path
+) -> AsyncIterator[Front]:
+    """The example behind nginx, at the address that Keycloak knows."""
+    async with in_front(serve, example, keycloak.service_port, tmp_path, certificates) as front:
+        yield front

@@ -1,15 +1,19 @@
 """examples/nginx.conf in a real nginx, on this host's network."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import docker
+import httpx
+from fastapi import FastAPI
 from testcontainers.core.container import DockerContainer
 
 from tests.docs.snippets import ROOT
-from tests.session_core.servers import LABEL, OWNER
+from tests.service.running import Browser, Service, listening, until
+from tests.session_core.servers import LABEL, OWNER, free_port
 
 
 @contextmanager
@@ -39,3 +43,28 @@ def nginx(
     finally:
         with suppress(docker.errors.NotFound):
             container.stop()
+
+
+class Front:
+    """The gateway's address, and the service behind it."""
+
+    def __init__(self, url: str, service: Service) -> None:
+        self.url = url
+        self.service = service
+
+    def browser(self) -> Browser:
+        browser = self.service.browser()
+        browser.http.base_url = httpx.URL(self.url)
+        browser.url = self.url
+        return browser
+
+
+@asynccontextmanager
+async def in_front(serve: Any, app: FastAPI, port: int, directory: Path, certificates: Path) -> AsyncIterator[Front]:
+    """Serve an application and the session service behind nginx at `port`."""
+    app_port, service_port = free_port(), free_port()
+    async with serve(port=service_port) as service, listening(app, app_port):
+        with nginx(directory, certificates, port, service_port, app_port):
+            front = Front(f"https://localhost:{port}", service)
+            await until(front.browser().is_served)
+            yield front

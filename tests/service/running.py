@@ -89,6 +89,12 @@ class Browser:
         assert answer.status_code == 303, answer.text
         return answer
 
+    async def is_served(self) -> bool:
+        try:
+            return await self.verify() == httpx.codes.UNAUTHORIZED
+        except httpx.TransportError:
+            return False
+
     async def verify(self) -> int:
         return (await self.get("/v1/verify")).status_code
 

@@ -1,22 +1,17 @@
 """nginx in front of an application that embeds nothing, and of one that embeds the library."""
 
-import asyncio
-import runpy
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from tests.docs.snippets import ROOT
 from tests.service.conftest import Serve
-from tests.service.gateway import nginx
-from tests.service.keycloak_server import ALICE, KeycloakServer
-from tests.service.running import ADMIN, COOKIE, Browser, Service, listening
-from tests.session_core.conftest import APP_PASSWORD
-from tests.session_core.servers import Server, free_port
+from tests.service.gateway import Front, in_front
+from tests.service.keycloak_server import ALICE
+from tests.service.running import ADMIN, COOKIE, Browser
+from tests.session_core.servers import free_port
 
 pytestmark = pytest.mark.engine
 
@@ -32,38 +27,10 @@ def echo() -> FastAPI:
     return app
 
 
-class Front:
-    """The gateway's address, and the service behind it."""
-
-    def __init__(self, url: str, service: Service) -> None:
-        self.url = url
-        self.service = service
-
-    def browser(self) -> Browser:
-        browser = self.service.browser()
-        browser.http.base_url = httpx.URL(self.url)
-        browser.url = self.url
-        return browser
-
-
 @pytest.fixture
 async def front(serve: Serve, tmp_path: Path, certificates: Path) -> AsyncIterator[Front]:
-    port, app_port, service_port = free_port(), free_port(), free_port()
-    async with serve(port=service_port) as service, listening(echo(), app_port):
-        with nginx(tmp_path, certificates, port, service_port, app_port):
-            front = Front(f"https://localhost:{port}", service)
-            await until_up(front)
-            yield front
-
-
-async def until_up(front: Front) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                if (await front.browser().get("/v1/verify")).status_code == 401:
-                    return
-            except httpx.TransportError:
-                await asyncio.sleep(0.1)
+    async with in_front(serve, echo(), free_port(), tmp_path, certificates) as front:
+        yield front
 
 
 async def headers_at_the_application(browser: Browser, **sent: Any) -> list[tuple[str, str]]:
@@ -123,38 +90,21 @@ async def test_figures_are_not_for_the_outside(front: Front) -> None:
     assert (await front.browser().get("/metrics")).status_code == 404
 
 
-@pytest.fixture
-def example(redis: Server, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """The example application, on the same store."""
-    for name, value in {"URL": redis.url, "USERNAME": "sessions", "PASSWORD": APP_PASSWORD}.items():
-        monkeypatch.setenv(f"REDIS_{name}", value)
-    app: FastAPI = runpy.run_path(str(ROOT / "examples" / "app.py"))["app"]
-    return app
-
-
-async def test_the_example_application_serves_those_who_logged_in(
-    serve: Serve, example: FastAPI, keycloak: KeycloakServer, tmp_path: Path, certificates: Path
-) -> None:
-    port, app_port, service_port = keycloak.service_port, free_port(), free_port()
-    async with serve(port=service_port) as service, listening(example, app_port):
-        with nginx(tmp_path, certificates, port, service_port, app_port):
-            front = Front(f"https://localhost:{port}", service)
-            await until_up(front)
-            browser = front.browser()
-            assert (await browser.get("/api/message")).status_code == 401
-            assert (await browser.get("/api/hello")).json() == {"hello": "you"}
-            await browser.log_in()
-            assert (await browser.get("/api/message")).json() == {"message": "Hello alice"}
-            assert (await browser.get("/api/hello")).json() == {"hello": "alice"}
-            assert (await browser.get("/api/account-number")).json() == {"account": f"of {ALICE}"}
-            await service.sessions.update_metadata(browser.secret, {"authenticated_at": 1})
-            old = await browser.get("/api/account-number")
-            assert old.status_code == 401
-            assert old.headers["www-authenticate"] == 'Bearer error="insufficient_user_authentication", max_age="300"'
-            await browser.http.delete(f"/v1/admin/users/{ALICE}/sessions?reason=left", headers=ADMIN)
-            told = (await browser.get("/api/message")).json()
-            assert told == {"detail": {"error": "session-revoked", "reason": "left"}}
-            twice = {"Cookie": f"{COOKIE}={browser.secret}; {COOKIE}=1.{'a' * 43}"}
-            assert (await front.browser().get("/api/message", headers=twice)).json()["detail"] == {
-                "error": "no-session"
-            }
+async def test_the_example_application_serves_those_who_logged_in(example_front: Front) -> None:
+    front, service = example_front, example_front.service
+    browser = front.browser()
+    assert (await browser.get("/api/message")).status_code == 401
+    assert (await browser.get("/api/hello")).json() == {"hello": "you"}
+    await browser.log_in()
+    assert (await browser.get("/api/message")).json() == {"message": "Hello alice"}
+    assert (await browser.get("/api/hello")).json() == {"hello": "alice"}
+    assert (await browser.get("/api/account-number")).json() == {"account": f"of {ALICE}"}
+    await service.sessions.update_metadata(browser.secret, {"authenticated_at": 1})
+    old = await browser.get("/api/account-number")
+    assert old.status_code == 401
+    assert old.headers["www-authenticate"] == 'Bearer error="insufficient_user_authentication", max_age="300"'
+    await browser.http.delete(f"/v1/admin/users/{ALICE}/sessions?reason=left", headers=ADMIN)
+    told = (await browser.get("/api/message")).json()
+    assert told == {"detail": {"error": "session-revoked", "reason": "left"}}
+    twice = {"Cookie": f"{COOKIE}={browser.secret}; {COOKIE}=1.{'a' * 43}"}
+    assert (await front.browser().get("/api/message", headers=twice)).json()["detail"] == {"error": "no-session"}

@@ -161,7 +161,7 @@ async def test_logout_ends_both_sides_and_comes_back(service: Service, keycloak:
     assert not gone.is_active
     back = await browser.get(answer.headers["location"])
     assert back.status_code == 302
-    assert back.headers["location"] == f"{service.url}/"
+    assert back.headers["location"] == f"{service.url}/account"
     assert len(sids - keycloak.sids(ALICE)) == 1
     assert (await browser.at_keycloak()).status_code == 200  # it asks for the password again
 
