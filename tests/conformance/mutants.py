@@ -23,8 +23,8 @@ class Immortal(SessionManager):
 
     _shown: dict[str, tuple[float, Session]] = {}
 
-    async def get_session(self, session_id: str) -> Session | None:
-        found = await super().get_session(session_id)
+    async def get_session(self, session_id: str, *, consistent: bool = False) -> Session | None:
+        found = await super().get_session(session_id, consistent=consistent)
         if found:
             self._shown[session_id] = (time.monotonic() + 3, found)
         until, cached = self._shown.get(session_id, (0.0, None))
@@ -92,9 +92,9 @@ class Flickering(SessionManager):
 
     _asked = 0
 
-    async def get_session(self, session_id: str) -> Session | None:
+    async def get_session(self, session_id: str, *, consistent: bool = False) -> Session | None:
         self._asked += 1
-        found = await super().get_session(session_id)
+        found = await super().get_session(session_id, consistent=consistent)
         return None if self._asked % 3 == 0 and found and found.is_active else found
 
 
@@ -136,16 +136,18 @@ class LongGrace(SessionManager):
 class Forgetful(SessionManager):
     """Loses the metadata."""
 
-    async def get_session(self, session_id: str) -> Session | None:
-        found = await super().get_session(session_id)
+    async def get_session(self, session_id: str, *, consistent: bool = False) -> Session | None:
+        found = await super().get_session(session_id, consistent=consistent)
         return replace(found, metadata={}) if found else None
 
 
 class OpenedByHandle(SessionManager):
     """Takes the public name for the secret."""
 
-    async def get_session(self, session_id: str) -> Session | None:
-        return await (self.inspect_session if is_handle(session_id) else super().get_session)(session_id)
+    async def get_session(self, session_id: str, *, consistent: bool = False) -> Session | None:
+        if is_handle(session_id):
+            return await self.inspect_session(session_id)
+        return await super().get_session(session_id, consistent=consistent)
 
 
 class Naive(SessionManager):

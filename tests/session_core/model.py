@@ -36,7 +36,7 @@ class Clockless(MemoryStore):
 
     at = 0
 
-    async def now(self, user_id: str | None = None) -> int:  # noqa: ARG002 - of the contract
+    async def now(self, user_id: str | None = None) -> int:
         return self.at
 
 
