@@ -112,9 +112,9 @@ class SessionManager:
     async def get_session(self, session_id: str, *, consistent: bool = False) -> Session | None:
         """Return the session, extended if it slides and that is due; None if it expired or never was.
 
-        A revoked session is returned for SESSION_TOMBSTONE_SECONDS with `is_active=False` and its `revocation`. A second
-        round trip: to extend (if that fails, the session is returned as it is), to follow an id in its grace, to look for
-        one that a replica does not know. With SESSION_READ_FROM=replica the answer may be 3 s old, unless `consistent`.
+        A revoked session is returned for SESSION_TOMBSTONE_SECONDS with `is_active=False` and its `revocation`. Second
+        round trips: to extend (if that fails, the session is returned as it is), to follow an id in its grace, to look
+        for one that a replica does not know. With SESSION_READ_FROM=replica it may be 3 s old, unless `consistent`.
 
         Raises:
             InvalidSessionId: malformed, or a handle.
