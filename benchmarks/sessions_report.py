@@ -54,16 +54,18 @@ def _table(transport: str, found: dict[str, Any]) -> list[str]:
         lines += [
             f"## {title}, 50 at a time, {transport}",
             "",
-            "| | per second | ratio | CPU of the client | of the server |",
-            "|---|---|---|---|---|",
+            "| | per second | ratio | CPU of the client | of the server | of both, to the bare command |",
+            "|---|---|---|---|---|---|",
         ]
+        bare = found[kind][BARE]
         for name, one in sorted(found[kind].items(), key=lambda item: -item[1]["ratio"]):
-            cpu = f"{one['client_us']} µs | {one['server_us']} µs"
+            cost = (one["client_us"] + one["server_us"]) / (bare["client_us"] + bare["server_us"])
+            cpu = f"{one['client_us']} µs | {one['server_us']} µs | {cost:.2f}"
             lines.append(f"| {name} | {one['per_second']:,} | {one['ratio']:.2f} | {cpu} |")
         lines.append("")
     lines += [f"## One at a time, {transport}", "", "| | median | ratio |", "|---|---|---|"]
-    for kind, bare in (("read", "GET"), ("create", "SET")):
-        for name, label in ((BARE, f"redis-py {bare}"), (OURS, f"session_core, {kind}")):
+    for kind, command in (("read", "GET"), ("create", "SET")):
+        for name, label in ((BARE, f"redis-py {command}"), (OURS, f"session_core, {kind}")):
             one = found[f"{kind}, one at a time"][name]
             lines.append(f"| {label} | {one['latency_ms']:.3f} ms | {one['latency_ratio']:.2f} |")
     return [*lines, ""]
