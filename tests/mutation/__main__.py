@@ -4,7 +4,7 @@ Examples:
   python -m tests.mutation                   # all files, about half an hour
   python -m tests.mutation change revoke     # these; the others keep their results in the report
   python -m tests.mutation --resume          # those whose Lua is not that of the report
-  python -m tests.mutation --survivors       # once more what has survived, with new tests
+  python -m tests.mutation --survivors       # once more what survived unexplained, with new tests
 """
 
 import argparse
@@ -27,7 +27,9 @@ def main() -> None:
         "files", nargs="*", metavar="file", help=f"of session_core/functions: {', '.join(library.FILES)}"
     )
     parser.add_argument("--resume", action="store_true", help="leave out files whose results are there")
-    parser.add_argument("--survivors", action="store_true", help="only what survived; all else stays as it was found")
+    parser.add_argument(
+        "--survivors", action="store_true", help="only what survived unexplained; the rest stays as it is"
+    )
     options = parser.parse_args()
     if unknown := set(options.files) - set(library.FILES):
         parser.error(f"no file of session_core/functions: {', '.join(sorted(unknown))}")
@@ -36,9 +38,9 @@ def main() -> None:
 
     def work(judge: Judge) -> None:
         for file in files:
-            kept = report.killed(file) if options.survivors else []
-            settled = {(one["line"], one["after"]) for one in kept}
-            tried = [one for one in mutants(file) if (one.line, one.after.strip()) not in settled]
+            kept = report.settled(file) if options.survivors else []
+            known = {(one["line"], one["after"]) for one in kept}
+            tried = [one for one in mutants(file) if (one.line, one.after.strip()) not in known]
             results = sorted([*kept, *_try(judge, tried)], key=lambda one: int(one["line"]))
             report.replace(file, results, {"image": servers.IMAGE, "python": platform.python_version()})
 

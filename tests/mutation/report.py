@@ -35,9 +35,10 @@ class Report:
         """Whether the results are of the Lua as it is now."""
         return self.files.get(file, {}).get("sha256") == _digest(file)
 
-    def killed(self, file: str) -> list[Result]:
-        """The mutants of the Lua as it is now that a test has found."""
-        return [one for one in self.files[file]["mutants"] if one["killed_by"]] if self.is_current(file) else []
+    def settled(self, file: str) -> list[Result]:
+        """The mutants of the Lua as it is now that a test has found, or that are explained."""
+        found = self.files[file]["mutants"] if self.is_current(file) else []
+        return [one for one in found if one["killed_by"] or _key(file, one) in REASONS]
 
     def replace(self, file: str, results: Sequence[Result], environment: Mapping[str, str]) -> None:
         """Write the results of one file beside those of the others."""
