@@ -5,7 +5,7 @@ from string import ascii_lowercase, ascii_uppercase, digits
 
 import pytest
 
-from session_core import protocol
+from session_core import library, protocol, scripts
 from session_core.ids import BUCKETS, Ref, bucket_of, new_session_id, ref_of
 from session_core.records import NewSession, Note, Rotation, Update, UserRevocation
 from tests.session_core.conftest import Make
@@ -38,6 +38,16 @@ async def test_nothing_of_a_dead_record_that_is_still_there_gets_into_a_new_sess
     for record in (answer.record, (await store.read(ref)).record):
         assert record is not None
         assert (record.successor, record.evicted, record.sealed, record.wrap) == ("", (), b"", b"")
+
+
+async def test_in_the_very_millisecond_of_its_end_a_session_is_dead(redis: Server) -> None:
+    at_its_end = """
+    local now = now_ms()
+    redis.call('HSET', KEYS[1], 'user', 'alice', 'expires', now)
+    return load(KEYS[1], now) and 'alive' or 'dead'"""
+    library_as_script = scripts._HEAD.format(flags="") + library.source().partition("\n")[2]
+    with redis.admin() as admin:
+        assert admin.eval(library_as_script + at_its_end, 1, "session:{1}:x") == b"dead"
 
 
 async def test_revoke_all_goes_on_after_a_session_that_the_server_evicted(on_redis: Make, redis: Server) -> None:
