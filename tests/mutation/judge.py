@@ -70,6 +70,8 @@ class Judge:
         if unchanged.failed:
             pytest.exit(f"the library as it is fails {unchanged.failed}", returncode=1)
         self._seconds = unchanged.seconds
+        for item in self._items:  # one that never ends is found, too
+            item.add_marker(pytest.mark.timeout(10 + 5 * self._seconds[item.nodeid]))
         self._patience = 30 + 4 * sum(self._seconds.values())
         print(f"{len(self._items)} tests, {sum(self._seconds.values()):.0f} s", flush=True)
 
