@@ -10,9 +10,10 @@ from typing import Literal
 from conformance import experiments  # noqa: F401 - fills TESTS
 from conformance.finding import Finding
 from conformance.history import History, Recorder
-from conformance.lab import EngineError, Lab
+from conformance.lab import TTL_SECONDS, EngineError, Lab
 from conformance.requirements import TESTS, Experiment, Register, Requirement
 from conformance.targets import Target
+from session_core.errors import SessionError
 
 Status = Literal["pass", "fail", "unknown", "not_supported", "skipped", "error"]
 Say = Callable[[str], None]
@@ -110,7 +111,14 @@ class Run:
             raise EngineError(f"not over after {EXPERIMENT_SECONDS} s") from None
         finally:
             recorder.save()
+            await self._tidy(lab)
+
+    async def _tidy(self, lab: Lab) -> None:
+        """What a broken deployment keeps us from ending says nothing about what was recorded."""
+        try:
             await lab.tidy()
+        except SessionError as error:
+            self.say(f"    sessions could not be ended, and end by themselves in {TTL_SECONDS} s: {error}")
 
     def _plan(self, wanted: Iterable[Requirement]) -> list[tuple[Experiment, int]]:
         """Each experiment once, in the order of the register, and how often it is done."""

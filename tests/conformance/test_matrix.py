@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -122,11 +121,11 @@ async def test_what_is_broken_is_found_and_nothing_else(
         monkeypatch.setattr(load, "SETTLE_SECONDS", 25)
     if broken.library:
         monkeypatch.setattr(lab, "SessionManager", getattr(mutants, broken.library))
-    said: list[Any] = []
+    said: list[str] = []
     async with target_of(broken, tmp_path, plain) as target:
         results = await Run(register(), target, broken.choice, tmp_path, said.append).results()
 
     failed = {each.requirement.id: each.actual for each in results if each.status == "fail"}
-    assert failed.keys() >= set(broken.fails), failed
+    assert failed.keys() >= set(broken.fails), (failed, said)
     assert broken.more or failed.keys() == set(broken.fails), failed
     assert [each for each in results if each.status == "error"] == []

@@ -1,7 +1,9 @@
 """Where the suite looks and what it can do there: endpoints, configuration files, command hooks, the command line."""
 
+import asyncio
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from conformance.config import Config, ConfigError, Hook, read
 from conformance.faults import FaultError, NoFaults
 from conformance.faults.hooks import HookFaults
 from conformance.targets import containers
-from session_core import Settings
+from session_core import SessionManager, Settings
 from session_core.deploy import load_functions
 from tests.session_core import servers
 
@@ -69,18 +71,16 @@ def test_who_can_do_nothing_claims_nothing() -> None:
 
 
 @pytest.mark.engine
-async def test_any_endpoint_is_examined_by_the_variables_of_the_library(
+def test_any_endpoint_is_examined_by_the_variables_of_the_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import asyncio
-
     servers.sweep()
     with servers.network() as bridge, servers.redis_server(bridge) as server:
-        await load_functions(Settings(_env_file=None, redis_url=server.url))
+        asyncio.run(load_functions(Settings(_env_file=None, redis_url=server.url)))
         monkeypatch.setenv("REDIS_URL", server.url)
         server.admin().set("somebody-elses", "1")
         command = ["run", "--endpoint", "--profile", "SESSION-CORE", "--profile", "HA-FAILOVER", "--out", str(tmp_path)]
-        code = await asyncio.to_thread(main, command)
+        code = main(command)
         found = {
             each["requirement"]["id"]: each
             for each in json.loads((tmp_path / "report.json").read_text())["requirements"]
@@ -91,20 +91,17 @@ async def test_any_endpoint_is_examined_by_the_variables_of_the_library(
         assert found["SES-COUNT-002"]["actual"] == "not claimed: exclusive"
         assert found["HA-KILL-001"]["status"] == "not_supported"
         assert server.admin().get("somebody-elses") == b"1"
-        alive = await asyncio.to_thread(_alive, server.url)
-        assert alive == 0
+        assert _alive(server.url) == 0
     assert "[1/" in capsys.readouterr().err
 
 
 @pytest.mark.engine
-async def test_a_failover_by_command_is_judged_by_an_open_connection_and_by_what_was_there(
+def test_a_failover_by_command_is_judged_by_an_open_connection_and_by_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import asyncio
-
     servers.sweep()
     with servers.network() as bridge, servers.redis_server(bridge, "--appendonly", "yes") as server:
-        await load_functions(Settings(_env_file=None, redis_url=server.url))
+        asyncio.run(load_functions(Settings(_env_file=None, redis_url=server.url)))
         container = server.container.get_wrapped_container().id
         config = tmp_path / "managed.yaml"
         config.write_text(
@@ -113,20 +110,16 @@ async def test_a_failover_by_command_is_judged_by_an_open_connection_and_by_what
         )
         command = ["run", "--endpoint", "--config", str(config), "--allow-disruptive", "--out", str(tmp_path / "out")]
 
-        assert await asyncio.to_thread(main, command) == 0
+        assert main(command) == 0
         found = json.loads((tmp_path / "out" / "report.json").read_text())["requirements"]
         assert [each["status"] for each in found] == ["pass", "not_supported"]
         assert 0 < found[0]["evidence"]["gap_max_s"] <= 4
 
         config.write_text(config.read_text().replace("docker restart --time 0", "true"))
-        assert await asyncio.to_thread(main, command) == 2, "a command that does nothing proves nothing"
+        assert main(command) == 2, "a command that does nothing proves nothing"
 
 
 def _alive(url: str) -> int:
-    import asyncio
-
-    from session_core import SessionManager
-
     async def count() -> int:
         async with SessionManager(Settings(_env_file=None, redis_url=url)) as sessions:
             return await sessions.count_active_sessions()
@@ -157,8 +150,6 @@ def test_the_list_is_for_people_and_for_programs(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.engine
 def test_what_a_killed_run_has_left_is_removed_by_the_next() -> None:
-    import subprocess
-
     gone = 4_000_000  # above the largest process id
     names = {who: f"redis-session-kit-conformance-{containers.PROCESSES}-{who}-abc" for who in (gone, os.getpid())}
     made = []
