@@ -100,6 +100,8 @@ def _run(asked: argparse.Namespace) -> int:
     known = {each.id for each in register().requirements}
     if unknown := sorted(set(asked.id) - known):
         raise ConfigError(f"--id {' '.join(unknown)}: no such requirement; see: conformance list")
+    if asked.repeat < 1:
+        raise ConfigError(f"--repeat {asked.repeat}: must be at least 1")
     out: Path = asked.out
     if (out / HISTORIES).exists():
         for old in (out / HISTORIES).glob("*.jsonl"):

@@ -21,10 +21,10 @@ class Target:
     Attributes:
         kind: `containers`, `stack` or `endpoint`.
         connect: how the application reaches it, by field of `session_core.Settings`.
-        features: what it claims, or what was probed, and what `faults` can do.
+        features: claimed, or probed, or what `faults` can do. One is `exclusive`: nobody else uses it, so that counts of
+            everything are ours.
         nodes, sentinels: announced addresses.
         admin: who may do everything; None where we are not told.
-        exclusive: whether nobody else uses it, so that counts of everything are ours.
     """
 
     kind: str
@@ -35,7 +35,6 @@ class Target:
     sentinels: tuple[Address, ...] = ()
     admin: Login | None = None
     faults: Faults = field(default_factory=NoFaults)
-    exclusive: bool = False
 
     def settings(self, **changes: Any) -> Settings:  # noqa: ANN401 - whatever the settings take
         """Settings of the session library for this target, with `changes`; the environment has no say."""

@@ -50,7 +50,6 @@ def target_of(outputs: StackOutputs, kind: str, directory: Path, *, exclusive: b
         sentinels=tuple(map(_address, outputs.sentinels)),
         admin=Login(outputs.users.admin or "", password.get_secret_value()) if password else None,
         faults=faults,
-        exclusive=exclusive,
     )
 
 
