@@ -21,7 +21,7 @@ class Target:
     Attributes:
         kind: `containers`, `stack` or `endpoint`.
         connect: how the application reaches it, by field of `session_core.Settings`.
-        features: claimed, or probed, or what `faults` can do. One is `exclusive`: nobody else uses it, so that counts of
+        features: claimed, or probed, or what `faults` can do. `exclusive`: nobody else uses it, so that counts of
             everything are ours.
         nodes, sentinels: announced addresses.
         admin: who may do everything; None where we are not told.
