@@ -9,7 +9,7 @@ from conformance.checkers.sets import AUDITOR, returns, survival
 from conformance.experiments.durable import administer
 from conformance.experiments.load import Load, bites, in_order, outage, settle
 from conformance.finding import Finding, violated
-from conformance.history import History, Op
+from conformance.history import History
 from conformance.lab import Lab
 from conformance.requirements import judges
 from conformance.waiting import gather_limited
@@ -140,14 +140,15 @@ def durable_logins_survive_a_rolling_restart(histories: Sequence[History]) -> Fi
 
 @judges(full_memory, "OPS-MEM-001")
 def a_full_store_keeps_its_sessions(histories: Sequence[History]) -> Finding:
-    """Every session that was there before memory was full is alive, unless it was ended."""
+    """Every session that was there before memory was full is read and alive, unless it was ended."""
     looked, wrong = 0, []
     for history in histories:
-        ended = {op.asked["session"] for op in history.calls("revoke")}
-        for op in _audit(history):
-            if op.asked["session"] not in ended:
+        ended = {op.asked["session"] for op in history.calls("revoke", None)}
+        for op in history.calls("inspect", None):
+            if op.client == AUDITOR and op.asked["session"] not in ended:
                 looked += 1
-                wrong += [] if op.told["alive"] else [f"{op.asked['session']} is gone"]
+                if not op.told.get("alive"):
+                    wrong.append(f"{op.asked['session']} is gone: {op.told.get('message', 'not found')}")
     return violated("no session makes room for another user's", wrong, {"sessions": looked}, looked=looked)
 
 
@@ -181,7 +182,3 @@ def many_can_connect_at_once(histories: Sequence[History]) -> Finding:
 
 def _all_bit(histories: Sequence[History]) -> bool:
     return all(history.fault("bit") for history in histories)
-
-
-def _audit(history: History) -> list[Op]:
-    return [op for op in history.calls("inspect") if op.client == AUDITOR]

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from session_core import Revoked, RevokedAll, Session, SessionManager, Settings
+from session_core.errors import StoreFull
 from session_core.ids import is_handle
 from tests.session_core.naive import NaiveStore
 
@@ -208,6 +209,16 @@ class Clumsy(SessionManager):
     async def revoke_session(self, session_id: str, reason: str | None = None, *, actor: str | None = None) -> Revoked:
         await self.create_session("clumsy", {"ballast": "x" * 8000})
         return await super().revoke_session(session_id, reason, actor=actor)
+
+
+class Optimistic(SessionManager):
+    """Takes every login, also those that the store refuses."""
+
+    async def create_session(self, *arguments: Any, **named: Any) -> Session:
+        try:
+            return await super().create_session(*arguments, **named)
+        except StoreFull:
+            return await SessionManager(Settings(session_backend="memory")).create_session(*arguments, **named)
 
 
 class Wary(SessionManager):
