@@ -13,7 +13,7 @@ from session_core.manager import SessionManager
 from session_core.service import account, admin, console, oidc, operations, problems, sessions
 from session_core.service.endings import Endings
 from session_core.service.metrics import Metrics
-from session_core.service.middleware import BodyLimit, Observed
+from session_core.service.middleware import Observed, SizeLimits
 from session_core.service.readiness import Readiness
 from session_core.service.settings import ServiceSettings
 
@@ -60,7 +60,7 @@ def make_app(settings: ServiceSettings) -> FastAPI:
     for part in (sessions, oidc, admin, account, console, operations):
         app.include_router(part.router)
     problems.install(app)
-    app.add_middleware(BodyLimit, limit=settings.session_max_body_bytes)
+    app.add_middleware(SizeLimits, limit=settings.session_max_body_bytes)
     app.add_middleware(Observed, metrics=metrics)
     return app
 

@@ -14,6 +14,7 @@ from session_core.service.metrics import Metrics
 from session_core.service.problems import Problem
 
 log = logging.getLogger("session_core.service.access")
+MOST_HEADER_BYTES: Final = 32_768
 _QUIET: Final = ("/healthz", "/readyz", "/metrics")
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -52,8 +53,8 @@ class Observed:
             log.log(level, "request", extra={"fields": fields})
 
 
-class BodyLimit:
-    """Refuses bodies above the limit with 413, whether they announce their length or not."""
+class SizeLimits:
+    """Refuses bodies above the limit with 413, whether they announce their length or not, and long headers with 431."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
@@ -64,6 +65,10 @@ class BodyLimit:
         """Pass the request on while it stays within the limit."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADER_BYTES:
+            refusal = Problem(431, "headers-too-large", f"the headers may have {MOST_HEADER_BYTES} bytes")
+            await refusal.response()(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or int(announced) > self._limit:

@@ -41,6 +41,10 @@ class KeycloakServer:
     process: "subprocess.Popen[bytes]"
 
     @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
     def realm(self) -> str:
         return f"{self.url}/realms/sessions"
 

@@ -105,7 +105,9 @@ async def listening(app: Any, port: int, **options: Any) -> AsyncIterator[None]:
     socket_ = socket.socket()
     socket_.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     socket_.bind(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2, **options))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2, **options)
+    )
     serving = asyncio.create_task(server.serve(sockets=[socket_]))
     try:
         while not server.started:

@@ -5,12 +5,14 @@ KIT_SCREENSHOTS=docs/images keeps pictures of them.
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.async_api import BrowserContext, Page
 
 from tests.docs.snippets import ROOT
+from tests.service import secluded
 from tests.service.conftest import Serve
 from tests.service.gateway import Front
 from tests.service.keycloak_server import BOB, KeycloakServer
@@ -20,11 +22,9 @@ pytestmark = pytest.mark.engine
 
 
 @pytest.fixture
-async def chromium() -> AsyncIterator[Chromium]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+async def chromium(tmp_path: Path, keycloak: KeycloakServer) -> AsyncIterator[Chromium]:
+    async with secluded.chromium(tmp_path, keycloak.port, keycloak.service_port) as browser:
         yield browser
-        await browser.close()
 
 
 async def context_of(chromium: Chromium) -> tuple[BrowserContext, Page, list[str]]:
