@@ -1,4 +1,7 @@
-"""Who is asking: the back end or operator with the admin token, a user with a session cookie, or one with a token."""
+"""Who is asking: the back end or operator with the admin token, a user with a session cookie, or one with a token.
+
+All of it is `async`, also where nothing is awaited: FastAPI would send anything else to a thread, at each request.
+"""
 
 import hmac
 from contextlib import suppress
@@ -21,19 +24,19 @@ from session_core.service.settings import ServiceSettings
 from session_core.session import Session
 
 
-def sessions_of(request: Request) -> SessionManager:
+async def sessions_of(request: Request) -> SessionManager:
     """Return the manager of this application."""
     manager: SessionManager = request.app.state.sessions
     return manager
 
 
-def settings_of(request: Request) -> ServiceSettings:
+async def settings_of(request: Request) -> ServiceSettings:
     """Return the settings of this application."""
     settings: ServiceSettings = request.app.state.settings
     return settings
 
 
-def keycloak_of(request: Request) -> KeycloakClient:
+async def keycloak_of(request: Request) -> KeycloakClient:
     """Return the Keycloak of this application.
 
     Raises:
@@ -45,9 +48,9 @@ def keycloak_of(request: Request) -> KeycloakClient:
     return keycloak
 
 
-def tied_of(request: Request) -> KeycloakSessions:
+async def tied_of(request: Request) -> KeycloakSessions:
     """Return what ties the sessions to Keycloak's."""
-    keycloak_of(request)
+    await keycloak_of(request)
     tied: KeycloakSessions = request.app.state.tied
     return tied
 
@@ -144,7 +147,7 @@ async def current_identity(request: Request, sessions: Sessions, settings: Confi
     return Identity(session.user_id, _name(session.metadata.get("preferred_username")), session)
 
 
-def same_site(request: Request, settings: Configured) -> None:
+async def same_site(request: Request, settings: Configured) -> None:
     """Refuse writes with a cookie from pages of other origins (CSRF); requests that do not say where from, too.
 
     Browsers send Origin with every DELETE and POST. Source:

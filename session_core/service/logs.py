@@ -28,3 +28,4 @@ def set_up(level: str) -> None:
     output = logging.StreamHandler(sys.stdout)
     output.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request to Keycloak, with its address

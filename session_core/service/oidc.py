@@ -96,7 +96,7 @@ async def by_password(
     body: Password, request: Request, response: Response, keycloak: Keycloak, tied: Tied
 ) -> SessionView:
     """Log in with a password that we pass on to Keycloak. Only with SESSION_PASSWORD_LOGIN."""
-    settings, sessions = settings_of(request), sessions_of(request)
+    settings, sessions = await settings_of(request), await sessions_of(request)
     if not settings.session_password_login:
         raise Problem(404, "login-not-configured", "logins with a password are off (SESSION_PASSWORD_LOGIN)")
     await limited(sessions, "password", body.username.lower(), max(settings.session_login_attempts // 5, 1))
