@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -274,10 +275,9 @@ async def test_a_login_with_a_session_that_keycloak_ends_meanwhile_is_refused(
     tied = service.app.state.tied
     opened = tied._sessions.create_session
 
-    async def create(*arguments: object) -> object:
-        session = await opened(*arguments)
-        for sid in await asyncio.to_thread(keycloak.sids, ALICE):
-            await asyncio.to_thread(keycloak.admin, "DELETE", f"/sessions/{sid}")
+    async def create(user: str, metadata: dict[str, Any]) -> object:
+        session = await opened(user, metadata)
+        await asyncio.to_thread(keycloak.admin, "DELETE", f"/sessions/{metadata['sid']}")
         return session
 
     tied._sessions.create_session = create
