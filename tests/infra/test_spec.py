@@ -152,6 +152,6 @@ def test_the_session_service_takes_every_value_that_the_spec_takes(field: str) -
     for value in values:
         lifetime = {"session_max_lifetime_seconds": 10**9} if field == "ttl_seconds" else {"session_ttl_seconds": 1}
         deadline = {"session_deadline_seconds": 60} if field == "wait_timeout_ms" else {}
-        settings = Settings(session_backend="memory", **lifetime | deadline | {f"session_{field}": value})
+        settings = Settings(redis_url="redis://localhost", **lifetime | deadline | {f"session_{field}": value})
 
         assert getattr(settings, f"session_{field}") == value
