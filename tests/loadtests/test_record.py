@@ -1,0 +1,53 @@
+"""What several generators have measured adds up, and survives the way between processes."""
+
+import json
+
+from loadtests.record import Record
+
+
+def measured(latencies: list[float], *, error: str = "") -> Record:
+    record = Record(cpu={f"process {len(latencies)}": 0.5})
+    for number, latency in enumerate(latencies):
+        record.started(number, number + 0.002, idle=True)
+        record.ended("validate", number, latency, error)
+    return record
+
+
+def test_the_sum_of_two_records_is_the_record_of_both() -> None:
+    one, other = measured([0.001, 0.002]), measured([0.1, 0.2, 0.3], error="READONLY")
+    other.dropped, other.longest_gap = 4, 6.5
+
+    total = Record()
+    for each in (one, other):
+        total.add(Record.unpacked(json.loads(json.dumps(each.packed()))))
+
+    assert total.operations["validate"].answered == 2
+    assert total.operations["validate"].errors == {"READONLY": 3}
+    assert total.intended == 2 + 3 + 4
+    assert total.longest_gap == 6.5
+    assert {number: (each.answered, each.failed) for number, each in total.seconds.items()} == {
+        0: (1, 1),
+        1: (1, 1),
+        2: (0, 1),
+    }
+    assert total.cpu == {"process 2": 0.5, "process 3": 0.5}
+    assert total.lag.total_count == 5
+
+
+def test_latency_below_a_millisecond_is_told_apart() -> None:
+    record = measured([0.000_150] * 99 + [0.000_900])
+
+    latency = record.operations["validate"].latency
+
+    assert 149 <= latency.get_value_at_percentile(50) <= 151
+    assert 899 <= latency.get_max_value() <= 901
+
+
+def test_an_idle_user_that_wakes_late_is_no_late_start() -> None:
+    record = Record()
+
+    record.started(10.0, 10.5, idle=True)
+    assert (record.late, record.lag.total_count) == (0, 1)
+
+    record.started(10.0, 10.5, idle=False)
+    assert (record.late, record.lag.total_count) == (1, 1)
