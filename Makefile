@@ -3,10 +3,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 STACK ?= dev
 CMD ?=
+WORKLOAD ?= steady
+RATE ?= 200
+DURATION ?= 60s
+THRESHOLDS ?= $(wildcard loadtests/thresholds/$(WORKLOAD).yaml)
 RUN := . ci/env.sh &&
 PULUMI := $(RUN) pulumi --non-interactive --stack $(STACK)
 
-.PHONY: help up down status logs redis-cli session-env env tools test-tools check test prove
+.PHONY: help up down status logs redis-cli session-env load env tools test-tools check test prove
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +38,12 @@ redis-cli: ## redis-cli on the primary as admin (CMD='HGETALL key' for one comma
 
 session-env: ## settings of the session library for an application on this host: eval "$$(make session-env)"
 	@$(PULUMI) stack output --json --show-secrets | python -m infra.outputs_env --ca-file .state/$(STACK).ca.pem
+
+load: ## load on a deployment at a fixed rate, and whether it held: WORKLOAD=steady RATE=200 DURATION=60s
+	@$(RUN) settings=$$($(MAKE) --no-print-directory --silent session-env STACK=$(STACK)) && eval "$$settings" && \
+	  locust -f loadtests/locustfile.py --headless --only-summary --users 50 --spawn-rate 50 --stop-timeout 10 \
+	  --workload $(WORKLOAD) --rate $(RATE) --run-time $(DURATION) --report .state/load-$(STACK) \
+	  $(addprefix --thresholds ,$(THRESHOLDS))
 
 env: ## exports for your own shell: eval "$$(make env)"
 	@bash ci/env.sh

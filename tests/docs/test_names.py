@@ -20,7 +20,7 @@ from tests.docs.snippets import ROOT, documents
 
 FOLDERS = (
     *("infra", "session_core", "conformance", "ci", r"\.ci", "tests", "docs", "stacks", "benchmarks", "monitoring"),
-    "examples",
+    *("examples", "loadtests"),
 )
 PATH = re.compile(rf"(?<![\w/.~])(?:{'|'.join(FOLDERS)})/[\w./-]*\w")
 PUBLISHED = re.compile(r"https?://(?!localhost|exporter|session-1|session-2|semver\.org)[\w.-]+")
