@@ -30,8 +30,10 @@ def overlap(lifetimes: Iterable[Lifetime]) -> int:
     return most
 
 
-def lifetimes(history: History) -> Mapping[str, list[Lifetime]]:
+def lifetimes(history: History, *, faults: bool) -> Mapping[str, list[Lifetime]]:
     """The certain lifetime of each session, by user.
+
+    With `faults` only of those whose create was durable: a primary that is cut off shows others that exist there alone.
 
     From the answer to its create, until the last read that shows it alive began, or until the call that ended it (a
     revocation, the create that evicted it) began, if that was earlier. So a session that was lost, or that nobody saw
@@ -57,14 +59,16 @@ def lifetimes(history: History) -> Mapping[str, list[Lifetime]]:
             end(handle, op.start)
     found: dict[str, list[Lifetime]] = defaultdict(list)
     for op in history.calls("create"):
+        if faults and not op.told["durable"]:
+            continue
         handle = op.told["session"]
         found[op.asked["user"]].append(Lifetime(op.end, min(seen[handle], ended.get(handle, seen[handle]))))
     return found
 
 
-def most_at_once(history: History) -> int:
+def most_at_once(history: History, *, faults: bool = False) -> int:
     """Return the most sessions that any one user certainly had at the same moment."""
-    return max((overlap(mine) for mine in lifetimes(history).values()), default=0)
+    return max((overlap(mine) for mine in lifetimes(history, faults=faults).values()), default=0)
 
 
 def longest_list(history: History) -> int:

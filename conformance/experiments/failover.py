@@ -170,8 +170,8 @@ def durable_logouts_stay(histories: Sequence[History]) -> Finding:
 @judges(partition_primary, "HA-CUT-004")
 @judges(hand_over, "HA-HAND-004")
 def the_limit_holds(histories: Sequence[History]) -> Finding:
-    """Neither a list nor the lifetimes that are certain show more sessions of a user than the limit."""
-    most = max((most_at_once(history) for history in histories), default=0)
+    """Neither a list nor the certain lifetimes of durable sessions show more of one user than the limit."""
+    most = max((most_at_once(history, faults=True) for history in histories), default=0)
     listed = max((longest_list(history) for history in histories), default=0)
     problems = [
         f"{count} sessions {how}" for count, how in ((most, "lived at once"), (listed, "in one list")) if count > LIMIT

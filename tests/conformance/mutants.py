@@ -235,7 +235,8 @@ class OneSentinel(SessionManager):
     async def create_session(self, *arguments: Any, **named: Any) -> Session:
         scheme, _, rest = self.settings.redis_url.get_secret_value().partition("://")
         first = f"{scheme}://{rest.partition(',')[0]}/{self.settings.target.master}/0"
-        async with SessionManager(_with(self.settings, redis_url=SecretStr(first))) as once:
+        settings = Settings(_env_file=None, **{**self.settings.model_dump(), "redis_url": SecretStr(first)})
+        async with SessionManager(settings) as once:
             return await once.create_session(*arguments, **named)
 
 

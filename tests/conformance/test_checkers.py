@@ -68,6 +68,13 @@ def test_sessions_that_were_seen_alive_together_are_more_than_the_limit() -> Non
     assert longest_list(story.history) == 3
 
 
+def test_with_faults_only_durable_sessions_count_towards_the_limit() -> None:
+    story = Story().create("s1", 0, 1).create("s2", 1, 2, durable=False).list(["s1", "s2"], 4, 5)
+
+    assert most_at_once(story.history) == 2
+    assert most_at_once(story.history, faults=True) == 1
+
+
 def test_an_evicted_session_lives_until_the_login_that_evicted_it_began() -> None:
     story = Story().create("s1", 0, 1).list(["s1"], 1, 1).create("s2", 2, 4, evicted=["s1"]).list(["s2"], 5, 6)
 
