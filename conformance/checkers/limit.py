@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from conformance.history import History
+from conformance.history import History, Op
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,14 @@ def lifetimes(history: History, *, faults: bool) -> Mapping[str, list[Lifetime]]
         for handle in (*op.told.get("evicted", ()), *(op.told["sessions"] if op.call == "revoke_all" else ())):
             end(handle, op.start)
     found: dict[str, list[Lifetime]] = defaultdict(list)
-    for op in history.calls("create"):
-        if faults and not op.told["durable"]:
-            continue
+    for op in _counted(history, faults=faults):
         handle = op.told["session"]
         found[op.asked["user"]].append(Lifetime(op.end, min(seen[handle], ended.get(handle, seen[handle]))))
     return found
+
+
+def _counted(history: History, *, faults: bool) -> list[Op]:
+    return [op for op in history.calls("create") if op.told["durable"] or not faults]
 
 
 def most_at_once(history: History, *, faults: bool = False) -> int:
