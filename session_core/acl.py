@@ -8,20 +8,7 @@ a Redis function count, because Redis checks them against the user who called th
 
 from typing import Final
 
-CALLED: Final = (
-    "del",
-    "fcall",
-    "fcall_ro",
-    "get",
-    "hmget",
-    "incr",
-    "pexpire",
-    "role",
-    "set",
-    "time",
-    "wait",
-    "xread",
-)
+CALLED: Final = ("fcall", "fcall_ro", "hmget", "role", "time", "wait", "xread")
 """Commands that the client sends."""
 
 INSIDE: Final = (
@@ -48,7 +35,6 @@ WRITABLE: Final = (
     "user_expiry:{*",
     "session_index:{*",
     "session_events:{*",
-    "session_ephemeral:{*",
 )
 """Key patterns that are read and written; the brace keeps out keys of the same prefix that are not ours."""
 
@@ -62,13 +48,19 @@ def rule(commands: tuple[str, ...], writable: tuple[str, ...], readable: tuple[s
     return " ".join([*words, "-@all", *(f"+{name}" for name in sorted(set(commands)))])
 
 
-APP_RULE: Final = rule(CALLED + INSIDE, WRITABLE, READABLE)
+PASSING: Final = "session_ephemeral:{*"
+"""Keys of `session_core.ephemeral`."""
+
+EPHEMERAL: Final = f"(~{PASSING} +del +get +incr +pexpire +set)"
+"""A selector: these commands may touch those keys and no session
+(https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/, section "Selectors")."""
+
+APP_RULE: Final = f"{rule(CALLED + INSIDE, WRITABLE, READABLE)} {EPHEMERAL}"
 """The user of the library and the service (``REDIS_USERNAME``)."""
 
 _SCRIPTS: Final = ("eval", "eval_ro", "evalsha", "evalsha_ro")
-EVAL_APP_RULE: Final = rule(
-    (*_SCRIPTS, *(name for name in CALLED if not name.startswith("fcall")), *INSIDE), WRITABLE, READABLE
-)
+_WITH_SCRIPTS: Final = (*_SCRIPTS, *(name for name in CALLED if not name.startswith("fcall")), *INSIDE)
+EVAL_APP_RULE: Final = f"{rule(_WITH_SCRIPTS, WRITABLE, READABLE)} {EPHEMERAL}"
 """The same with SESSION_SCRIPTS=eval: it may run Lua of its own, within these commands and keys."""
 
 DEPLOY_RULE: Final = rule(("fcall_ro", "function|list", "function|load", "hmget", "hsetnx", "role", "wait"), READABLE)

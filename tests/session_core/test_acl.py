@@ -24,7 +24,17 @@ async def test_every_other_command_is_refused(redis: Server) -> None:
         allowed = {name for name, arguments in commands.items() if _may_run(admin, name, arguments)}
     assert len(commands) > 300
     assert allowed == {*acl.CALLED, *acl.INSIDE, *ALWAYS}
-    assert {word[1:] for word in acl.APP_RULE.split() if word.startswith("+")} == {*acl.CALLED, *acl.INSIDE}
+    everywhere = acl.APP_RULE.removesuffix(f" {acl.EPHEMERAL}")
+    assert {word[1:] for word in everywhere.split() if word.startswith("+")} == {*acl.CALLED, *acl.INSIDE}
+
+
+@pytest.mark.parametrize("command", ["GET", "SET", "INCR", "PEXPIRE", "DEL"])
+async def test_what_logins_need_between_processes_touches_no_session(redis: Server, command: str) -> None:
+    words = {"SET": ["x"], "PEXPIRE": ["1000"]}.get(command, [])
+    with redis.admin() as admin:
+        for key in ("session:{1}:x", "session_meta", "other"):
+            assert _allows(admin, command, [key, *words]) == (command == "DEL" and key == "session:{1}:x")
+        assert _allows(admin, command, ["session_ephemeral:{1}:x", *words])
 
 
 async def test_the_deploy_user_can_load_functions_and_sees_no_session(redis: Server) -> None:
@@ -86,7 +96,7 @@ async def test_every_command_of_the_rule_is_refused_on_any_other_key(redis: Serv
                 key for key in ("other", "session:plain", "session_index", "*", "session_meta:x") if may(key)
             ], name
             assert may("session_meta") == (
-                name in {"get", "hmget", "exists", "zcard", "zcount", "zrange", "xread", "fcall_ro"}
+                name in {"hmget", "exists", "zcard", "zcount", "zrange", "xread", "fcall_ro"}
             )
 
 
@@ -117,9 +127,10 @@ async def test_all_keys_are_of_the_declared_patterns_and_hold_no_id(redis: Serve
     with redis.admin() as admin:
         keys = [key.decode() for key in admin.keys("*")]
         dump = b"".join(admin.dump(key) or b"" for key in keys) + "".join(keys).encode()
-    prefixes = tuple(pattern.rstrip("*") for pattern in acl.WRITABLE)
+    patterns = (*acl.WRITABLE, acl.PASSING)
+    prefixes = tuple(pattern.rstrip("*") for pattern in patterns)
     assert all(key.startswith(prefixes) or key in acl.READABLE for key in keys)
-    assert {key.split("{")[0] for key in keys} == {*(pattern.split("{")[0] for pattern in acl.WRITABLE), *acl.READABLE}
+    assert {key.split("{")[0] for key in keys} == {*(pattern.split("{")[0] for pattern in patterns), *acl.READABLE}
     assert not any(secret.encode() in dump for secret in [*secrets, "very-secret"])
 
 
