@@ -12,10 +12,11 @@ from typing import Any, Final, TypeVar
 import hiredis
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, OutOfMemoryError, RedisError
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from session_core.address import Address
+from session_core.connection import sort
 from session_core.protocol import Call, read_time, wait
 from session_core.settings import Settings
 
@@ -23,7 +24,6 @@ T = TypeVar("T")
 CONNECT_SECONDS: Final = 2.0
 REPLY_SECONDS: Final = 2.0
 PAUSE_SECONDS: Final = 0.1
-_FINAL: Final = (AuthenticationError, AuthorizationError, NoPermissionError, OutOfMemoryError)
 
 
 class _Plain(redis.Connection):
@@ -83,7 +83,7 @@ class Client:
                 return self._once(call, durable=durable)
             except (RedisError, OSError) as error:
                 self.close()
-                if isinstance(error, _FINAL) or time.monotonic() >= end:
+                if sort(error) is not None or time.monotonic() >= end:
                     raise
             time.sleep(random.uniform(PAUSE_SECONDS / 2, PAUSE_SECONDS))  # noqa: S311 - jitter
 

@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from session_core import RevokedAll, SessionManager
+from session_core import RevokedAll, Session, SessionManager
 
 AT_ONCE = 50
 
@@ -141,3 +141,32 @@ async def updates_are_not_lost(clients: Sequence[SessionManager]) -> None:
     found = await clients[0].get_session(session.session_id)
     assert found is not None
     assert set(found.metadata) == {"start", *names}, "a change was lost"
+
+
+async def log_in_many(sessions: SessionManager, number: int) -> list[Session]:
+    """Log so many users in at once; each session holds its number."""
+    return await asyncio.gather(*(sessions.create_session(f"user-{n}", {"n": n}) for n in range(number)))
+
+
+async def is_that_of(sessions: SessionManager, session: Session, number: int) -> None:
+    """Read a session; it has to be that of the user with this number."""
+    found = await sessions.get_session(session.session_id)
+    assert found is not None
+    assert (found.user_id, found.metadata) == (f"user-{number}", {"n": number})
+
+
+async def cancelled_calls_take_no_reply_of_others(sessions: SessionManager, calls: int) -> int:
+    """Cancel half of all calls: before they are sent, under way, when the reply is there. Return how many that were."""
+    made = await log_in_many(sessions, 100)
+    outcomes: list[object] = []
+    for _ in range(calls // 400):
+        tasks = [asyncio.create_task(is_that_of(sessions, made[n % 100], n % 100)) for n in range(400)]
+        victims = random.sample(tasks, 200)
+        while victims:
+            await asyncio.sleep(random.choice((0, 0, 0, 0.0005)))
+            for task in victims[:20]:
+                task.cancel()
+            del victims[:20]
+        outcomes += await asyncio.gather(*tasks, return_exceptions=True)
+    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    return sum(isinstance(one, asyncio.CancelledError) for one in outcomes)

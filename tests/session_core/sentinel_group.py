@@ -61,16 +61,7 @@ class Group:
 
     def admin(self, node: str) -> redis.Redis:
         """A client of one node that may do everything."""
-        return redis.Redis(
-            host="127.0.0.1",
-            port=self.ports[node],
-            username="admin",
-            password=PASSWORD,
-            ssl=True,
-            ssl_ca_certs=str(self.ca_file),
-            ssl_check_hostname=False,
-            retry=Retry(NoBackoff(), 0),
-        )
+        return admin_of(self.ports[node], self.ca_file)
 
     def primary(self) -> str:
         """The node that the Sentinels call the primary."""
@@ -191,6 +182,21 @@ tls-replication yes
 
 def _inside(name: str) -> int:
     return 26379 if name in SENTINELS else 6379
+
+
+def admin_of(port: int, ca_file: Path, **more: Any) -> redis.Redis:
+    """A client that may do everything on the server behind a port of this host, and never repeats a command."""
+    return redis.Redis(
+        host="127.0.0.1",
+        port=port,
+        username="admin",
+        password=PASSWORD,
+        ssl=True,
+        ssl_ca_certs=str(ca_file),
+        ssl_check_hostname=False,
+        retry=Retry(NoBackoff(), 0),
+        **more,
+    )
 
 
 def certificates(directory: Path, names: Iterable[str] = (*NODES, *SENTINELS)) -> Path:

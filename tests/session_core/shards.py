@@ -10,18 +10,15 @@ from typing import Any, Final
 
 import docker
 import redis
-from redis.backoff import NoBackoff
 from redis.crc import key_slot
-from redis.retry import Retry
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
 from session_core import Settings, acl, library
 from session_core.ids import BUCKETS
-from tests.session_core.sentinel_group import certificates
+from tests.session_core.sentinel_group import PASSWORD, admin_of, certificates
 from tests.session_core.servers import IMAGE, LABEL, OWNER, free_port, program
 
-PASSWORD: Final = "shards-password"
 PRIMARIES: Final = ("shard-1", "shard-2", "shard-3")
 REPLICAS: Final = ("shard-4", "shard-5", "shard-6")
 NODES: Final = {name: 7000 + number for number, name in enumerate((*PRIMARIES, *REPLICAS), 1)}
@@ -59,17 +56,7 @@ class Shards:
 
     def admin(self, node: str) -> redis.Redis:
         """A client of one node that may do everything."""
-        return redis.Redis(
-            host="127.0.0.1",
-            port=self.ports[node],
-            username="admin",
-            password=PASSWORD,
-            ssl=True,
-            ssl_ca_certs=str(self.ca_file),
-            ssl_check_hostname=False,
-            socket_timeout=1,
-            retry=Retry(NoBackoff(), 0),
-        )
+        return admin_of(self.ports[node], self.ca_file, socket_timeout=1)
 
     def ask(self, node: str, *command: Any) -> Any:
         """Send one command to one node."""

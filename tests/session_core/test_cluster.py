@@ -22,29 +22,20 @@ from session_core.protocol import index_keys, session_key, user_key
 from session_core.redis_store import RedisStore
 from tests.session_core import scenarios
 from tests.session_core.conftest import Make
+from tests.session_core.sentinel_group import PASSWORD
 from tests.session_core.servers import Server
-from tests.session_core.shards import NODES, PASSWORD, PRIMARIES, Shards, shards
+from tests.session_core.shards import NODES, PRIMARIES, Shards, shards
 
 pytestmark = pytest.mark.engine
 STORM = int(os.environ.get("KIT_TEST_STORM", "8000"))
 """Calls of the cancellation storm; 10^5 and more by hand."""
 
 
-async def _log_in(sessions: SessionManager, number: int) -> list[Session]:
-    return await asyncio.gather(*(sessions.create_session(f"user-{n}", {"n": n}) for n in range(number)))
-
-
-async def _check(sessions: SessionManager, session: Session, number: int) -> None:
-    found = await sessions.get_session(session.session_id)
-    assert found is not None
-    assert (found.user_id, found.metadata) == (f"user-{number}", {"n": number})
-
-
 async def test_sessions_are_spread_over_all_nodes_and_every_overview_sees_them_all(
     cluster: Shards, on_cluster: Make
 ) -> None:
     sessions = on_cluster()
-    made = await _log_in(sessions, 300)
+    made = await scenarios.log_in_many(sessions, 300)
     holding = [cluster.ask(node, "DBSIZE") for node in cluster.primaries()]
     assert min(holding) > 100
     names = {session.user_id for session in made}
@@ -76,7 +67,7 @@ async def test_the_events_of_all_nodes_are_read(on_cluster: Make) -> None:
     reader = sessions.events()
     first = asyncio.ensure_future(anext(reader))
     await asyncio.sleep(0.3)
-    await _log_in(sessions, 100)
+    await scenarios.log_in_many(sessions, 100)
     seen = {(await first).user_id}
     async with asyncio.timeout(5):
         while len(seen) < 100:
@@ -104,20 +95,8 @@ async def test_races_end_as_on_one_server(on_cluster: Make) -> None:
 
 
 async def test_a_storm_of_cancellations_gives_nobody_the_reply_of_another(on_cluster: Make) -> None:
-    sessions = on_cluster()
-    made = await _log_in(sessions, 100)
-    outcomes: list[object] = []
-    for _ in range(STORM // 400):
-        tasks = [asyncio.create_task(_check(sessions, made[n % 100], n % 100)) for n in range(400)]
-        victims = random.sample(tasks, 200)
-        while victims:
-            await asyncio.sleep(random.choice((0, 0, 0, 0.0005)))
-            for task in victims[:20]:
-                task.cancel()
-            del victims[:20]
-        outcomes += await asyncio.gather(*tasks, return_exceptions=True)
-    assert [one for one in outcomes if isinstance(one, Exception)] == []
-    assert sum(isinstance(one, asyncio.CancelledError) for one in outcomes) > STORM // 10
+    cancelled = await scenarios.cancelled_calls_take_no_reply_of_others(on_cluster(), STORM)
+    assert cancelled > STORM // 10
 
 
 async def test_scripts_are_sent_to_each_node(cluster: Shards) -> None:
@@ -126,7 +105,7 @@ async def test_scripts_are_sent_to_each_node(cluster: Shards) -> None:
     cluster.ask_primaries("SCRIPT", "FLUSH")
     settings = cluster.settings(redis_username="scripts", session_scripts="eval", session_wait_replicas=0)
     async with SessionManager(settings) as sessions:
-        made = await _log_in(sessions, 60)
+        made = await scenarios.log_in_many(sessions, 60)
         assert await sessions.count_active_sessions() == 60
         assert all(await asyncio.gather(*(sessions.revoke_session(one.session_id) for one in made)))
         assert await sessions.count_active_sessions() == 0
@@ -158,7 +137,7 @@ async def test_a_node_of_a_cluster_that_is_taken_for_a_server_of_its_own_is_reco
     settings = cluster.settings(redis_url="rediss://shard-1:7001", session_read_from="primary")
     async with SessionManager(settings) as sessions:
         with pytest.raises(StoreError, match="redis-cluster://"):
-            await _log_in(sessions, 20)
+            await scenarios.log_in_many(sessions, 20)
 
 
 async def test_without_the_rule_for_clusters_the_refusal_says_so(cluster: Shards) -> None:
@@ -188,10 +167,10 @@ async def test_the_rule_for_clusters_adds_only_what_a_client_of_one_needs(
 
 async def test_a_node_without_the_functions_is_named_at_the_start_and_later(cluster: Shards, on_cluster: Make) -> None:
     sessions = on_cluster()
-    await _log_in(sessions, 20)
+    await scenarios.log_in_many(sessions, 20)
     cluster.ask("shard-2", "FUNCTION", "FLUSH")
     with pytest.raises(StoreNotReady, match=r"missing on shard-2:7002: .*functions load"):
-        await _log_in(sessions, 60)
+        await scenarios.log_in_many(sessions, 60)
     with pytest.raises(StoreNotReady, match="shard-2:7002"):
         await on_cluster().check()
     findings = [finding async for finding in examine(cluster.settings())]

@@ -6,9 +6,20 @@ from string import ascii_lowercase, ascii_uppercase, digits
 import pytest
 
 from session_core import library, protocol, scripts
-from session_core.ids import BUCKETS, Ref, bucket_of, new_session_id, ref_of
-from session_core.records import NewSession, Note, Rotation, Update, UserRevocation
-from tests.session_core.conftest import Make
+from session_core.ids import BUCKETS, Ref, adopted_id, bucket_of, new_session_id, ref_of
+from session_core.link import Link
+from session_core.protocol import session_key
+from session_core.records import (
+    Burial,
+    ImportedSession,
+    Limit,
+    NewSession,
+    Note,
+    Rotation,
+    Update,
+    UserRevocation,
+)
+from tests.session_core.conftest import Make, redis_settings
 from tests.session_core.servers import Server
 
 pytestmark = pytest.mark.engine
@@ -198,3 +209,15 @@ async def test_a_login_in_the_first_instant_after_the_cut_off_is_spared(on_redis
         admin.zadd(protocol.user_key("alice"), {refs[0].digest: f"{cutoff}.999", refs[1].digest: cutoff + 1})
     gone, _ = await store.revoke_user(UserRevocation("alice", cutoff, "", Note()))
     assert gone == (refs[0].digest,)
+
+
+async def test_what_has_no_time_left_is_not_imported_and_nothing_empty_is_stored(redis: Server) -> None:
+    refs = [ref_of(adopted_id(name * 43, "alice")) for name in "ab"]
+    link = Link(redis_settings(redis))
+    for ref, left, told in ((refs[0], 0, ("missing", 0)), (refs[1], 60_000, ("ok", 0))):
+        new = ImportedSession(ref, "alice", 60_000, 2**45, b"{}", b"", b"", "v", 1, 1, left)
+        assert await link.ask(protocol.import_session(new, Limit(0, "oldest"), Burial(60_000, 10))) == told
+    await link.aclose()
+    with redis.admin() as admin:
+        assert not admin.exists(session_key(refs[0]))
+        assert b"" not in admin.hvals(session_key(refs[1]))

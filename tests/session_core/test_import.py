@@ -256,18 +256,6 @@ async def test_a_dead_session_takes_nobody_s_place(former: Former, redis: Server
     assert found.is_active
 
 
-async def test_what_has_no_time_left_is_not_imported_and_nothing_empty_is_stored(redis: Server) -> None:
-    refs = [ref_of(adopted_id(name * 43, "alice")) for name in "ab"]
-    link = Link(redis_settings(redis))
-    for ref, left, told in ((refs[0], 0, ("missing", 0)), (refs[1], 60_000, ("ok", 0))):
-        new = ImportedSession(ref, "alice", 60_000, 2**45, b"{}", b"", b"", "v", 1, 1, left)
-        assert await link.ask(protocol.import_session(new, Limit(0, "oldest"), Burial(60_000, 10))) == told
-    await link.aclose()
-    with redis.admin() as admin:
-        assert not admin.exists(session_key(refs[0]))
-        assert b"" not in admin.hvals(session_key(refs[1]))
-
-
 async def test_imports_are_confirmed_by_replicas_also_when_they_are_repeated(pair: tuple[Server, Server]) -> None:
     primary, replica = pair
     with redis_py.Redis(host="127.0.0.1", port=primary.port, db=1) as client:

@@ -1,20 +1,19 @@
-# ruff: noqa: S311 - chance picks the moment, no secret
 """Calls that share a connection (S10): each gets its own reply or its own error, whatever becomes of its neighbours."""
 
 import asyncio
 import os
-import random
 import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from session_core import Session, SessionManager, lane
+from session_core import SessionManager, lane
 from session_core.errors import StoreError, StoreFull
 from session_core.ids import ref_of
 from session_core.protocol import session_key
 from session_core.redis_store import RedisStore
 from session_core.route import Direct
+from tests.session_core import scenarios
 from tests.session_core.conftest import Make, redis_settings
 from tests.session_core.servers import Server
 from tests.session_core.wire import Wire, wire_to
@@ -38,38 +37,15 @@ async def sessions(redis: Server, wire: Wire) -> AsyncIterator[SessionManager]:
         yield made
 
 
-async def _log_in(sessions: SessionManager, number: int) -> list[Session]:
-    return await asyncio.gather(*(sessions.create_session(f"user-{n}", {"n": n}) for n in range(number)))
-
-
-async def _check(sessions: SessionManager, session: Session, number: int) -> None:
-    found = await sessions.get_session(session.session_id)
-    assert found is not None
-    assert (found.user_id, found.metadata) == (f"user-{number}", {"n": number})
-
-
 async def test_a_storm_of_cancellations_gives_nobody_the_reply_of_another(on_redis: Make) -> None:
-    sessions = on_redis()
-    made = await _log_in(sessions, 100)
-    outcomes: list[object] = []
-    for _ in range(STORM // 400):
-        tasks = [asyncio.create_task(_check(sessions, made[n % 100], n % 100)) for n in range(400)]
-        victims = random.sample(tasks, 200)
-        while victims:  # before they are sent, under way, and when the reply is there
-            await asyncio.sleep(random.choice((0, 0, 0, 0.0005)))
-            for task in victims[:20]:
-                task.cancel()
-            del victims[:20]
-        outcomes += await asyncio.gather(*tasks, return_exceptions=True)
-    assert [one for one in outcomes if isinstance(one, Exception)] == []
-    cancelled = sum(isinstance(one, asyncio.CancelledError) for one in outcomes)
+    cancelled = await scenarios.cancelled_calls_take_no_reply_of_others(on_redis(), STORM)
     assert STORM // 10 < cancelled <= STORM // 2
 
 
 async def test_calls_of_one_turn_share_a_write_and_get_their_own_replies(sessions: SessionManager, wire: Wire) -> None:
-    made = await _log_in(sessions, 50)
+    made = await scenarios.log_in_many(sessions, 50)
     before = len(wire.requests)
-    await asyncio.gather(*(_check(sessions, session, n) for n, session in enumerate(made)))
+    await asyncio.gather(*(scenarios.is_that_of(sessions, session, n) for n, session in enumerate(made)))
     assert len(wire.requests) - before <= 4  # the first one at once, then the others
 
 
@@ -88,12 +64,12 @@ async def test_a_lone_call_is_written_in_the_turn_that_makes_it(redis: Server, o
 
 async def test_one_failing_read_fails_only_its_caller(redis: Server, on_redis: Make) -> None:
     sessions = on_redis()
-    made = await _log_in(sessions, 20)
+    made = await scenarios.log_in_many(sessions, 20)
     with redis.admin() as admin:
         broken = session_key(ref_of(made[7].session_id))
         admin.delete(broken)
         admin.set(broken, "no hash")
-    calls = (_check(sessions, session, n) for n, session in enumerate(made))
+    calls = (scenarios.is_that_of(sessions, session, n) for n, session in enumerate(made))
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert [n for n, outcome in enumerate(outcomes) if outcome is not None] == [7]
     assert isinstance(outcomes[7], StoreError)
@@ -102,7 +78,7 @@ async def test_one_failing_read_fails_only_its_caller(redis: Server, on_redis: M
 
 async def test_one_failing_write_fails_only_its_caller(redis: Server, on_redis: Make) -> None:
     sessions = on_redis(session_wait_replicas=1, session_wait_timeout_ms=1)
-    made = await _log_in(sessions, 20)
+    made = await scenarios.log_in_many(sessions, 20)
     with redis.admin() as admin:
         admin.config_set("maxmemory", "1")
     try:
@@ -120,9 +96,9 @@ async def test_one_failing_write_fails_only_its_caller(redis: Server, on_redis: 
 async def test_a_line_that_breaks_amid_the_replies_costs_a_repeat_and_nothing_else(
     sessions: SessionManager, wire: Wire, cut: int
 ) -> None:
-    made = await _log_in(sessions, 50)
+    made = await scenarios.log_in_many(sessions, 50)
     wire.cut = cut
-    await asyncio.gather(*(_check(sessions, session, n) for n, session in enumerate(made)))
+    await asyncio.gather(*(scenarios.is_that_of(sessions, session, n) for n, session in enumerate(made)))
     assert sessions.effort.repeats > 0
     wire.cut = cut
     repeats = sessions.effort.repeats
@@ -134,13 +110,13 @@ async def test_a_line_that_breaks_amid_the_replies_costs_a_repeat_and_nothing_el
 async def test_no_more_calls_are_on_their_way_than_there_are_places(
     sessions: SessionManager, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = await _log_in(sessions, 100)
+    made = await scenarios.log_in_many(sessions, 100)
     await sessions.aclose()
     monkeypatch.setattr(lane, "PLACES", 10)
-    await _check(sessions, made[0], 0)
+    await scenarios.is_that_of(sessions, made[0], 0)
     wire.requests.clear()
     wire.replies.clear()
-    calls = [asyncio.create_task(_check(sessions, session, n)) for n, session in enumerate(made)]
+    calls = [asyncio.create_task(scenarios.is_that_of(sessions, session, n)) for n, session in enumerate(made)]
     await asyncio.sleep(0.2)
     for call in calls[:5]:  # under way: the server answers them all the same
         call.cancel()
@@ -155,16 +131,16 @@ async def test_no_more_calls_are_on_their_way_than_there_are_places(
 async def test_who_has_waited_for_a_place_is_not_sent_where_nobody_else_is_any_more(
     sessions: SessionManager, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = await _log_in(sessions, 2)
+    made = await scenarios.log_in_many(sessions, 2)
     await asyncio.gather(*(sessions.create_session("big", {"text": "x" * 8000}) for _ in range(100)))
     await sessions.aclose()
     monkeypatch.setattr(lane, "PLACES", 2)
-    await _check(sessions, made[0], 0)
+    await scenarios.is_that_of(sessions, made[0], 0)
     wire.replies.clear()
-    first = asyncio.create_task(_check(sessions, made[0], 0))
+    first = asyncio.create_task(scenarios.is_that_of(sessions, made[0], 0))
     await asyncio.sleep(0)
     long = asyncio.create_task(sessions.get_user_sessions("big"))  # takes many reads to arrive
-    waiting = asyncio.create_task(_check(sessions, made[1], 1))
+    waiting = asyncio.create_task(scenarios.is_that_of(sessions, made[1], 1))
     await asyncio.sleep(0.1)
     assert isinstance(sessions._store, RedisStore)
     assert isinstance(sessions._store.link._route, Direct)
