@@ -211,19 +211,24 @@ async def stores(what: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 async def users(what: dict[str, Any]) -> list[dict[str, Any]]:
-    """The same operations for users with more and more sessions."""
+    """The same operations on as many sessions, of fewer and fewer users who have more and more each.
+
+    Two refreshes of one session in the same millisecond are one write, so the number of sessions must not change.
+    """
     found = []
     async with emptied(what) as client, SessionManager(settings(what["host"], session_max_concurrent=0)) as sessions:
         bare = await contenders.bare(client, USERS)
         for number in LIST_SIZES:
-            mine = await asyncio.gather(*(sessions.create_session(f"has-{number}", METADATA) for _ in range(number)))
+            mine = await asyncio.gather(
+                *(sessions.create_session(f"has-{number}-{one // number}", METADATA) for one in range(USERS))
+            )
             ids = [session.session_id for session in mine]
             of_user: dict[str, Operation] = {
                 "GET": bare.read,
-                "get": lambda n, ids=ids: sessions.get_session(ids[n % len(ids)]),  # type: ignore[misc]
-                "refresh": lambda n, ids=ids: sessions.refresh_session(ids[n % len(ids)]),  # type: ignore[misc]
+                "get": lambda n, ids=ids: sessions.get_session(ids[n]),  # type: ignore[misc]
+                "refresh": lambda n, ids=ids: sessions.refresh_session(ids[n]),  # type: ignore[misc]
             }
-            listing = await timed(lambda user=f"has-{number}": sessions.get_user_sessions(user), what)  # type: ignore[misc]
+            listing = await timed(lambda user=f"has-{number}-0": sessions.get_user_sessions(user), what)  # type: ignore[misc]
             measured = await rounds(of_user, "GET", CONCURRENCY, what)
             found.append(
                 {"sessions": number, "list": listing} | {name: measured[name]["ratio"] for name in ("get", "refresh")}
