@@ -49,11 +49,12 @@ def ref_of(session_id: str) -> Ref:
         InvalidSessionId: malformed, or a handle: a handle opens no session.
     """
     match = _SESSION_ID.fullmatch(session_id) if isinstance(session_id, str) else None
-    if match is None or int(match[1]) >= BUCKETS:
+    bucket = int(match[1]) if match is not None else BUCKETS
+    if bucket >= BUCKETS:
         what = "a handle, not a session id" if is_handle(session_id) else "not a session id"
         message = f"the value is {what}"
         raise InvalidSessionId(message)
-    return Ref(int(match[1]), _base64(sha256(session_id.encode("ascii")).digest()))
+    return Ref(bucket, _base64(sha256(session_id.encode("ascii")).digest()))
 
 
 def ref_of_either(session_id_or_handle: str) -> Ref:

@@ -6,7 +6,7 @@ or not: a cancelled call never takes another's reply. A call that comes while no
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import hiredis
@@ -19,6 +19,8 @@ from session_core.protocol import Word
 
 PLACES: Final = 1024
 """Calls on their way in one lane, with those that were cancelled after they were sent; who comes later waits."""
+CHUNK: Final = 24
+"""Calls of one turn of the event loop that are sent before it ends: the server works on them while others are made."""
 LOOK_SECONDS: Final = 0.05
 """How often overdue calls are looked for, while there are calls on their way."""
 _NOTHING: Final = object()
@@ -62,7 +64,7 @@ class Lane(asyncio.Protocol):
         self._reader = new_reader(_NOTHING)
         self._writer = take_over(connection, self)
 
-    async def ask(self, words: Sequence[Word], deadline: float, *, closes: bool) -> Replies:
+    def ask(self, words: Sequence[Word], deadline: float, *, closes: bool) -> Awaitable[Replies]:
         """Send a command and return its reply; an error reply is returned, not raised.
 
         Args:
@@ -74,9 +76,8 @@ class Lane(asyncio.Protocol):
             TimeoutError: the deadline has passed.
             RedisConnectionError: the connection was lost; the command may have been carried out.
         """
-        while self._taken >= PLACES:
-            async with asyncio.timeout_at(deadline):
-                await self._freed.wait()
+        if self._taken >= PLACES:
+            return self._ask_later(words, deadline, closes=closes)
         if not self.open or self._writer.is_closing():  # meanwhile it was found to lead to the wrong server, or nowhere
             message = "the connection was closed"
             raise RedisConnectionError(message)
@@ -85,7 +86,13 @@ class Lane(asyncio.Protocol):
         self._taken += 1
         self._queue.append(sent)
         self._send_soon()
-        return await sent.replies
+        return sent.replies
+
+    async def _ask_later(self, words: Sequence[Word], deadline: float, *, closes: bool) -> Replies:
+        while self._taken >= PLACES:
+            async with asyncio.timeout_at(deadline):
+                await self._freed.wait()
+        return await self.ask(words, deadline, closes=closes)
 
     def retire(self) -> None:
         """Finish what is on its way, then close the connection."""
@@ -97,14 +104,20 @@ class Lane(asyncio.Protocol):
         if not self._looking:
             self._looking = True
             self._loop.call_later(LOOK_SECONDS, self._look)
-        if not self._batches and not self._due:
+        if self._one_by_one:
+            if not self._batches:
+                self._send()
+        elif len(self._queue) >= CHUNK or not (self._batches or self._due):
             self._send()
-        elif not self._due and not self._one_by_one:
+        elif not self._due:
             self._due = True
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self._send_rest)
+
+    def _send_rest(self) -> None:
+        self._due = False
+        self._send()
 
     def _send(self) -> None:
-        self._due = False
         if self._full or (self._one_by_one and self._batches):
             return
         queue, self._queue = self._queue, []

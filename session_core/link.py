@@ -100,7 +100,13 @@ class Link:
             self.effort.calls += 1
             self.effort.repeats += attempt > 0
             try:
-                return await self._attempt(call, kind, deadline, stale=stale)
+                outcome, closing = await self._route.exchange(call, kind, deadline, stale=stale)
+                self._breaker.answered()
+                if isinstance(outcome, RedisError):
+                    raise await self._doubtful(outcome, deadline)
+                if isinstance(closing, RedisError):
+                    raise await self._doubtful(closing, deadline)
+                return outcome, closing  # noqa: TRY300 - what is raised above is sorted below
             except (RedisError, OSError, TimeoutError) as error:
                 final = sort(error)
                 if final is not None:
@@ -114,15 +120,6 @@ class Link:
                 raise StoreUnavailable(message, outcome_unknown=call.writes)
             await asyncio.sleep(pause)
         raise AssertionError  # pragma: no cover - count() does not end
-
-    async def _attempt(self, call: Call[T], kind: Kind, deadline: float, *, stale: bool) -> tuple[Reply, Reply]:
-        outcome, closing = await self._route.exchange(call, kind, deadline, stale=stale)
-        self._breaker.answered()
-        if isinstance(outcome, RedisError):
-            raise await self._doubtful(outcome, deadline)
-        if isinstance(closing, RedisError):
-            raise await self._doubtful(closing, deadline)
-        return outcome, closing
 
     async def _doubtful(self, refusal: RedisError, deadline: float) -> RedisError:
         if sort(refusal) is None:

@@ -5,7 +5,7 @@ command line) decides about connections, time limits and repeats. Times are mill
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from session_core.address import Address
 from session_core.ids import BUCKETS, Ref, bucket_of
@@ -257,29 +257,15 @@ def _read_count(reply: Reply, _now: int) -> int:
 def _record(reply: Reply) -> Record | None:
     if reply is None:
         return None
-    (
-        user,
-        created,
-        expires,
-        limit,
-        ttl,
-        seen,
-        version,
-        meta,
-        sealed,
-        wrap,
-        successor,
-        revoked,
-        reason,
-        actor,
-        evicted,
-    ) = _items(reply)
+    fields = cast("list[Any]", _items(reply))
+    user, created, expires, limit, ttl, seen, version, meta, sealed, wrap, successor, *end = fields
     if user is None:
         return None
-    return Record(
-        _text(user), _number(created), _number(expires), _number(limit), _number(ttl), _number(seen), _text(version),
-        _bytes(meta), _bytes(sealed), _bytes(wrap), _text(successor), None if revoked is None else _number(revoked),
-        _text(reason), _text(actor), tuple(_text(evicted).split()) if evicted else (),
+    revoked, reason, actor, evicted = end
+    return Record(  # created has decimals, for the order
+        _text(user), int(float(created or 0)), int(expires or 0), int(limit or 0), int(ttl or 0), int(seen or 0),
+        _text(version), meta or b"", sealed or b"", wrap or b"", _text(successor),
+        None if revoked is None else int(revoked), _text(reason), _text(actor), tuple(_text(evicted).split()),
     )  # fmt: skip
 
 
@@ -290,10 +276,6 @@ def _items(reply: Reply) -> list[Reply]:
     return reply
 
 
-def _bytes(reply: Reply) -> bytes:
-    return reply if isinstance(reply, bytes) else b""
-
-
 def _text(reply: Reply) -> str:
     if reply is None:
         return ""
@@ -301,6 +283,4 @@ def _text(reply: Reply) -> str:
 
 
 def _number(reply: Reply) -> int:
-    if isinstance(reply, bytes):
-        return int(reply) if reply.isdigit() else int(reply.partition(b".")[0])  # created has decimals, for the order
-    return int(reply) if isinstance(reply, int) else 0
+    return int(reply) if isinstance(reply, bytes | int) else 0

@@ -1,7 +1,7 @@
 """The back end in Redis: which call goes how."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from session_core import library, protocol
@@ -46,13 +46,10 @@ class RedisStore:
         """See `Store`."""
         return await self._durably(protocol.create(new, self.limit, self.burial))
 
-    async def read(self, ref: Ref, *, consistent: bool = True) -> Answer:
-        """See `Store`. What a replica does not know, the primary is asked for: it may be too young."""
+    def read(self, ref: Ref, *, consistent: bool = True) -> Awaitable[Answer]:
+        """See `Store`."""
         call = protocol.read(ref)
-        if consistent or not self._stale:
-            return await self._ask(call)
-        answer = await self._ask(call, stale=True)
-        return await self._ask(call) if answer.code == "missing" else answer
+        return self._ask(call) if consistent or not self._stale else self._ask_replica_first(call)
 
     async def refresh(self, ref: Ref, threshold_ms: int, *, once: bool = False) -> Answer:
         """See `Store`. Not confirmed by replicas: what is lost is an extension."""
@@ -146,17 +143,26 @@ class RedisStore:
         """See `Store`."""
         await self.link.aclose()
 
-    async def _ask(self, call: Call[T], *, once: bool = False, stale: bool = False) -> T:
-        if not self._checked:
-            await self.check()
+    def _ask(self, call: Call[T], *, once: bool = False, stale: bool = False) -> Awaitable[T]:
+        if self._checked:
+            return self.link.ask(call, once=once, stale=stale)
+        return self._check_and_ask(call, once=once, stale=stale)
+
+    async def _check_and_ask(self, call: Call[T], *, once: bool, stale: bool) -> T:
+        await self.check()
         return await self.link.ask(call, once=once, stale=stale)
+
+    async def _ask_replica_first(self, call: Call[Answer]) -> Answer:
+        """What a replica does not know, the primary is asked for: it may be too young."""
+        answer = await self._ask(call, stale=True)
+        return await self._ask(call) if answer.code == "missing" else answer
 
     async def _all(self, calls: Sequence[Call[T]], *, stale: bool = False) -> list[T]:
         """Ask all at once: the calls to one server share its lane."""
-        if len(calls) == 1:
-            return [await self._ask(calls[0], stale=stale)]
         if not self._checked:
             await self.check()
+        if len(calls) == 1:
+            return [await self.link.ask(calls[0], stale=stale)]
         return await asyncio.gather(*(self.link.ask(call, stale=stale) for call in calls))
 
     async def _sum(self, keys: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 Times are milliseconds of the back end's clock. A write returns, beside its answer, whether it is durable.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
 from session_core.ephemeral import Ephemeral
@@ -26,7 +26,7 @@ class Store(Protocol):
     async def create(self, new: NewSession) -> tuple[Answer, bool]:
         """Store a session and make room for it: codes ok, limit. A repeat answers the same."""
 
-    async def read(self, ref: Ref, *, consistent: bool = True) -> Answer:
+    def read(self, ref: Ref, *, consistent: bool = True) -> Awaitable[Answer]:
         """Read a session without touching it: codes ok, revoked, missing. Not `consistent`: may be a moment behind."""
 
     async def refresh(self, ref: Ref, threshold_ms: int, *, once: bool = False) -> Answer:

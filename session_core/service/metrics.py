@@ -1,6 +1,6 @@
 """The metrics: counts of the library, read when they are asked for, and a histogram of requests.
 
-The names follow those that the OpenTelemetry counters of session stores have in the field (``auth.session.created``).
+The names are those of `session_core.telemetry`, in the form of Prometheus.
 """
 
 from collections.abc import Iterator
@@ -11,21 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from session_core.counts import DESCRIPTIONS
 from session_core.manager import SessionManager
 
-_HELP: Final = {
-    "created": "Sessions created",
-    "retrieved": "Sessions found by their id, live or revoked",
-    "refreshed": "Sessions extended",
-    "revoked": "Sessions revoked",
-    "evicted": "Sessions revoked because their user reached the limit",
-    "rotated": "Sessions that got a new id",
-    "expired": "Ids that led to nothing: expired, or never issued",
-    "slides_refused": "Sessions returned although the extension that was due failed",
-    "not_durable": "Writes that the wanted number of replicas did not confirm in time",
-    "confirmed_late": "Revocations among them that were confirmed when they were repeated",
-    "forgotten": "Revocations that were given up unconfirmed, because there were too many",
-}
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -58,7 +46,7 @@ class Metrics(Collector):
         """Read the counts of the library."""
         everywhere = "Live sessions in the whole store: the same at every process, so take max, not sum"
         yield GaugeMetricFamily("session_active", everywhere, self._active)
-        for name, text in _HELP.items():
+        for name, text in DESCRIPTIONS.items():
             yield CounterMetricFamily(f"auth_session_{name}", text, getattr(self._sessions.counts, name))
         pending = "Revocations of this process that are repeated until a replica confirms them"
         yield GaugeMetricFamily("session_revocations_unconfirmed", pending, self._sessions.unconfirmed_revocations)
