@@ -99,13 +99,13 @@ def redis_server(
         options += [word for name, file in names.items() for word in (f"--tls-{name}", f"/conf/{file}")]
     if sockets is not None:
         options += ["--unixsocket", "/sockets/redis.sock"]
-    container = DockerContainer(image, labels={LABEL: OWNER}, entrypoint=[program(image)], command=options)  # type: ignore[arg-type]
+    user = {} if certificates is None and sockets is None else {"user": str(os.getuid())}
+    container = DockerContainer(image, labels={LABEL: OWNER}, entrypoint=[program(image)], command=options, **user)  # type: ignore[arg-type]
     container.with_network(bridge).with_network_aliases(alias).with_bind_ports(6379, port or free_port())
     if certificates is not None:
         container.with_volume_mapping(str(certificates), "/conf", "ro").with_bind_ports(TLS_PORT, free_port())
-        container.with_kwargs(user=str(os.getuid()))
     if sockets is not None:
-        container.with_volume_mapping(str(sockets), "/sockets", "rw").with_kwargs(user=str(os.getuid()))
+        container.with_volume_mapping(str(sockets), "/sockets", "rw")
     container.start()
     try:
         server = Server(int(container.get_exposed_port(6379)), container, certificates)

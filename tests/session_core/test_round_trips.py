@@ -1,9 +1,10 @@
-"""One round trip for each operation (S3), counted on the wire; and what happens when a reply is lost."""
+"""One round trip for each operation (S3), by the wire and by the server; and what happens when a reply is lost."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
+from redis import Redis
 
 from session_core import Session, SessionManager
 from session_core.errors import StoreUnavailable
@@ -48,13 +49,15 @@ async def sessions(redis: Server, wire: Wire) -> AsyncIterator[SessionManager]:
     ],
 )
 async def test_round_trips_of_each_operation(
-    sessions: SessionManager, wire: Wire, trips: int, operation: Operation
+    sessions: SessionManager, wire: Wire, redis: Server, trips: int, operation: Operation
 ) -> None:
     for _ in range(3):  # at the limit, so that create has to evict
         session = await sessions.create_session("alice", {"a": 1, "access_token": "t"})
-    before = len(wire.requests)
-    await operation(sessions, session)
-    assert len(wire.requests) - before == trips
+    with redis.admin() as admin:
+        before, reads = len(wire.requests), _reads(admin)
+        await operation(sessions, session)
+        assert len(wire.requests) - before == trips
+        assert _reads(admin) - reads == trips + 1  # its own question is one
 
 
 async def test_a_read_that_is_due_to_slide_takes_two(redis: Server, wire: Wire) -> None:
@@ -159,6 +162,11 @@ def _create_now(server: Server) -> Session:
     time.sleep(0.01)  # the server's clock counts milliseconds
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, log_in()).result()
+
+
+def _reads(admin: Redis) -> int:
+    """How many times the server has read from a connection, since its start (`INFO stats`)."""
+    return int(admin.info("stats")["total_reads_processed"])
 
 
 def _key(session: Session) -> str:

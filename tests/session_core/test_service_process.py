@@ -170,6 +170,8 @@ async def test_the_log_is_json_without_secrets_and_the_process_stays_small(servi
         await client.get("/v1/verify")
         await client.get(f"/{secret}")
     assert service.resident_kib() < RSS_BOUND_KIB
+    service.process.terminate()  # a line is written after its answer: only a process that has ended has written all
+    await asyncio.to_thread(service.process.wait, 10)
     lines = [json.loads(line) for line in service.log().splitlines()]
     assert {"time", "level", "logger", "message"} <= set(lines[0])
     assert [line["status"] for line in lines if line["message"] == "request"] == [201, 200, 404]
