@@ -22,6 +22,7 @@ def _serve() -> int:
     from session_core.errors import SessionError
     from session_core.service import logs
     from session_core.service.app import make_app
+    from session_core.service.server import Server
     from session_core.service.settings import ServiceSettings
 
     try:
@@ -33,7 +34,7 @@ def _serve() -> int:
     logs.set_up(settings.session_log_level)
     if settings.session_tls_cert_file is None:
         logging.getLogger(__name__).warning("plain HTTP: set SESSION_TLS_CERT_FILE and SESSION_TLS_KEY_FILE")
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.session_http_host,
         port=settings.session_http_port,
@@ -48,7 +49,9 @@ def _serve() -> int:
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    return 0
+    server = Server(config)
+    server.run()
+    return 0 if server.started else 1
 
 
 def _health() -> int:

@@ -4,9 +4,7 @@ import asyncio
 import json
 import os
 import signal
-import ssl
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,58 +18,11 @@ from tests.session_core import servers
 from tests.session_core.conftest import APP_PASSWORD, add_users, redis_settings
 from tests.session_core.sentinel_group import certificates
 from tests.session_core.servers import Server
+from tests.session_core.service_process import ADMIN, MODULE, TOKEN, ServiceProcess
 
 pytestmark = pytest.mark.engine
-TOKEN = "an-admin-token-of-enough-characters"
-ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 RSS_BOUND_KIB = 110 * 1024
 """On this interpreter, with the sealing library loaded; the figure of the image is in the report of its deployment."""
-
-
-class Service:
-    """A running service and its log."""
-
-    def __init__(self, directory: Path, redis_port: int) -> None:
-        self.port = servers.free_port()
-        self._log = directory / "service.log"
-        self._certificates = directory
-        certificates(directory)
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
-            "REDIS_USERNAME": "sessions",
-            "REDIS_PASSWORD": APP_PASSWORD,
-            "SESSION_ADMIN_TOKEN": TOKEN,
-            "SESSION_HTTP_PORT": str(self.port),
-            "SESSION_HTTP_HOST": "127.0.0.1",
-            "SESSION_TLS_CERT_FILE": str(directory / "redis-1.crt"),
-            "SESSION_TLS_KEY_FILE": str(directory / "redis-1.key"),
-            "SESSION_DEADLINE_SECONDS": "1",
-        }
-        with self._log.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "session_core.service"],
-                env=self.environment,
-                cwd=directory,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    def client(self) -> httpx.AsyncClient:
-        context = ssl.create_default_context(cafile=str(self._certificates / "ca.crt"))
-        context.check_hostname = False  # the certificate is for a node's name
-        return httpx.AsyncClient(verify=context, base_url=f"https://127.0.0.1:{self.port}", timeout=10)
-
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def resident_kib(self) -> int:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-
-    def health(self) -> int:
-        command = [sys.executable, "-m", "session_core.service", "health"]
-        return subprocess.run(command, env=self.environment, capture_output=True, timeout=10, check=False).returncode
 
 
 @pytest.fixture
@@ -82,13 +33,13 @@ def store(bridge: Any) -> Iterator[Server]:
 
 
 @pytest.fixture
-async def service(tmp_path: Path, store: Server) -> AsyncIterator[Service]:
-    made = Service(tmp_path, store.port)
+async def service(tmp_path: Path, store: Server) -> AsyncIterator[ServiceProcess]:
+    certificates(tmp_path)
+    made = ServiceProcess(tmp_path / "service.log", store.port, tmp_path / "redis-1.crt")
     try:
         yield made
     finally:
-        made.process.kill()
-        made.process.wait()
+        made.kill()
 
 
 async def until(client: httpx.AsyncClient, path: str, status: int, seconds: float = 15) -> httpx.Response:
@@ -105,7 +56,7 @@ async def until(client: httpx.AsyncClient, path: str, status: int, seconds: floa
         await asyncio.sleep(0.1)
 
 
-async def test_the_service_starts_before_its_store_and_outlives_it(service: Service, store: Server) -> None:
+async def test_the_service_starts_before_its_store_and_outlives_it(service: ServiceProcess, store: Server) -> None:
     async with service.client() as client:
         # No functions yet: not ready, and it says what to run.
         await until(client, "/healthz", 200)
@@ -145,7 +96,7 @@ async def test_the_service_starts_before_its_store_and_outlives_it(service: Serv
         assert service.process.poll() is None
 
 
-async def test_sigterm_lets_requests_in_flight_finish(service: Service, store: Server) -> None:
+async def test_sigterm_lets_requests_in_flight_finish(service: ServiceProcess, store: Server) -> None:
     await load_functions(redis_settings(store))
     async with service.client() as client:
         await until(client, "/readyz", 200)
@@ -160,7 +111,37 @@ async def test_sigterm_lets_requests_in_flight_finish(service: Service, store: S
         assert await asyncio.to_thread(service.process.wait, 5) in (0, -signal.SIGTERM)
 
 
-async def test_the_log_is_json_without_secrets_and_the_process_stays_small(service: Service, store: Server) -> None:
+async def test_after_sigterm_who_is_connected_is_still_answered_once(service: ServiceProcess, store: Server) -> None:
+    """A gateway sends its request a moment after it has connected, and may not send a POST twice."""
+    await load_functions(redis_settings(store))
+    async with service.client() as client:
+        await until(client, "/readyz", 200)
+    fresh = await asyncio.open_connection(service.host, service.port, ssl=service.context)
+    used = await asyncio.open_connection(service.host, service.port, ssl=service.context)
+    assert b"connection: close" not in await answer(*used)
+    service.process.send_signal(signal.SIGTERM)
+    await asyncio.sleep(0.2)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(service.host, service.port, ssl=service.context)
+    for connection in (fresh, used):
+        told = await answer(*connection)
+        assert told.startswith(b"HTTP/1.1 401 ")
+        assert b"connection: close" in told
+        connection[1].close()
+    assert await asyncio.to_thread(service.process.wait, 5) in (0, -signal.SIGTERM)
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    writer.write(b"GET /v1/verify HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    await reader.readexactly(int(length.partition(b":")[2]))
+    return head
+
+
+async def test_the_log_is_json_without_secrets_and_the_process_stays_small(
+    service: ServiceProcess, store: Server
+) -> None:
     await load_functions(redis_settings(store))
     async with service.client() as client:
         await until(client, "/readyz", 200)
@@ -180,9 +161,8 @@ async def test_the_log_is_json_without_secrets_and_the_process_stays_small(servi
 
 
 def test_wrong_settings_are_one_line_and_a_status() -> None:
-    command = [sys.executable, "-m", "session_core.service"]
     environment = {"PATH": os.environ["PATH"], "SESSION_BACKEND": "memory", "SESSION_ADMIN_TOKEN": "short-secret"}
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(MODULE, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert "SESSION_ADMIN_TOKEN" in ended.stderr
@@ -190,6 +170,6 @@ def test_wrong_settings_are_one_line_and_a_status() -> None:
 
 
 def test_the_health_command_fails_where_nobody_answers() -> None:
-    command = [sys.executable, "-m", "session_core.service", "health"]
     environment = {"PATH": os.environ["PATH"], "SESSION_HTTP_PORT": str(servers.free_port())}
-    assert subprocess.run(command, env=environment, capture_output=True, timeout=30, check=False).returncode == 1
+    asked = subprocess.run([*MODULE, "health"], env=environment, capture_output=True, timeout=30, check=False)
+    assert asked.returncode == 1
