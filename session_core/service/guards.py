@@ -185,4 +185,3 @@ def _name(value: object) -> str:
 
 
 CurrentSession = Annotated[Session, Depends(current_session)]
-CurrentIdentity = Annotated[Identity, Depends(current_identity)]

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from session_core.service import cookies
-from session_core.service.guards import Configured, CurrentIdentity, CurrentSession, Sessions, require_admin, same_site
+from session_core.service.guards import Configured, CurrentSession, Sessions, current_identity, require_admin, same_site
 from session_core.service.problems import Problem, header_safe
 from session_core.service.views import EndedView, SessionView, ended, view
 
@@ -33,12 +33,14 @@ async def create(body: NewSession, response: Response, sessions: Sessions, setti
 
 
 @router.get("/verify")
-async def verify(identity: CurrentIdentity) -> Response:
+async def verify(request: Request) -> Response:
     """Tell a gateway who is asking; for nginx auth_request, Traefik ForwardAuth and the like.
 
     X-Session-User and X-Session-Name are percent-encoded where they are not printable ASCII. With a token instead of a
     session (AUTH_MODE) there are no more headers than these.
     """
+    state = request.app.state  # not as dependencies: to find out what each needs takes longer than what it does
+    identity = await current_identity(request, state.sessions, state.settings)
     headers = {"X-Session-User": header_safe(identity.user_id), "X-Session-Name": header_safe(identity.name)}
     if identity.session is not None:
         headers["X-Session-Handle"] = identity.session.handle

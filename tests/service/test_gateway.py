@@ -33,8 +33,8 @@ async def front(serve: Serve, tmp_path: Path, certificates: Path) -> AsyncIterat
         yield front
 
 
-async def headers_at_the_application(browser: Browser, **sent: Any) -> list[tuple[str, str]]:
-    answer = await browser.get("/protected/x", **sent)
+async def headers_at_the_application(browser: Browser, path: str, **sent: Any) -> list[tuple[str, str]]:
+    answer = await browser.get(path, **sent)
     assert answer.status_code == 200, answer.text
     return [(name, value) for name, value in answer.json()["headers"] if name.replace("_", "-").startswith("x-session")]
 
@@ -43,7 +43,7 @@ async def test_the_application_learns_who_asks_and_nobody_can_say_so_himself(fro
     session = await front.service.sessions.create_session("ali ü", {"preferred_username": "Ali"})
     cookie = {"Cookie": f"{COOKIE}={session.session_id}"}
     forged = {"X-Session-User": "admin", "x-session-handle": "h", "X_Session_User": "admin", "X-Session-Name": "admin"}
-    got = await headers_at_the_application(front.browser(), headers=cookie | forged)
+    got = await headers_at_the_application(front.browser(), "/protected/x", headers=cookie | forged)
     assert sorted(got) == [
         ("x-session-expires", session.expires_at.isoformat()),
         ("x-session-handle", session.handle),
@@ -53,6 +53,11 @@ async def test_the_application_learns_who_asks_and_nobody_can_say_so_himself(fro
     answer = await front.browser().http.post("/protected/x", headers=cookie, content=b"a body")
     assert answer.json()["body"] == "a body"
     assert session.session_id not in answer.text
+
+
+async def test_where_nobody_has_to_be_logged_in_nobody_can_say_who_he_is_either(front: Front) -> None:
+    forged = {f"X-Session-{name}": "admin" for name in ("User", "Name", "Handle", "Expires")}
+    assert await headers_at_the_application(front.browser(), "/public", headers=forged | {"X_Session_User": "a"}) == []
 
 
 async def test_who_is_not_logged_in_does_not_reach_the_application(front: Front) -> None:

@@ -143,7 +143,7 @@ def sweep() -> None:
     """Remove what this run, or one that was killed, has left."""
     client = docker.from_env()
     ours = {"label": LABEL}
-    for container in client.containers.list(all=True, filters=ours):
+    for container in client.containers.list(all=True, filters=ours, ignore_removed=True):  # others remove theirs
         if _abandoned(container.labels):
             with suppress(docker.errors.APIError):
                 container.remove(force=True, v=True)
