@@ -5,18 +5,13 @@ A value that contradicts another one is refused here, whoever builds the model.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from infra.section import ContradictionError, Problem, Section
+from infra.service import AuthSpec, JwtSpec, KeycloakSpec, ServiceSpec, login_contradictions, login_warnings
 from infra.values import HIGHEST_PORT, MEBIBYTE, Bytes, Image, MasterName, MaxmemoryPolicy, Odd, Port, SavePoints
-
-
-class Section(BaseModel):
-    """A group of settings that belong together."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class RedisSpec(Section):
@@ -80,15 +75,6 @@ class SessionSpec(Section):
     """Seconds a rotated session id still opens its session"""
 
 
-class ServiceSpec(Section):
-    """The session service."""
-
-    image: Image = "redis-session-kit/session-service:0.1.0"
-    """Image of the session service"""
-    replicas: int = Field(default=2, ge=1, le=9)
-    """Number of instances of the session service"""
-
-
 class GatewaySpec(Section):
     """The nginx in front of the session service."""
 
@@ -124,30 +110,6 @@ Target = ComposeTarget
 TARGET_SECTIONS: Mapping[str, type[Target]] = {"compose": ComposeTarget}
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A setting that cannot be."""
-
-    path: tuple[str, str]
-    """Section and field of `DeploymentSpec`."""
-    value: object
-    bound: str
-    """What would be right."""
-    suggestion: object = None
-    """A value that would be right."""
-    involves: tuple[tuple[str, str], ...] = ()
-    """The other settings that the bound depends on."""
-
-
-class ContradictionError(ValueError):
-    """Settings that are right each by itself, but not together."""
-
-    def __init__(self, *problems: Problem) -> None:
-        """Keep `problems` for whoever can say them in the user's words."""
-        super().__init__("; ".join(f"{'.'.join(p.path)}: {p.value} must be {p.bound}" for p in problems))
-        self.problems = problems
-
-
 class DeploymentSpec(Section):
     """All that is wanted of one deployment."""
 
@@ -155,6 +117,9 @@ class DeploymentSpec(Section):
     sentinel: SentinelSpec = SentinelSpec()
     session: SessionSpec = SessionSpec()
     service: ServiceSpec = ServiceSpec()
+    auth: AuthSpec = AuthSpec()
+    keycloak: KeycloakSpec = KeycloakSpec()
+    jwt: JwtSpec = JwtSpec()
     gateway: GatewaySpec = GatewaySpec()
     exporter: ExporterSpec = ExporterSpec()
     target: Target = ComposeTarget()
@@ -216,6 +181,7 @@ def _contradictions(spec: DeploymentSpec) -> Iterator[Problem]:
             100,
             (("session", "deadline_seconds"),),
         )
+    yield from login_contradictions(spec.service, spec.auth, spec.keycloak, spec.jwt)
     yield from _port_clash(spec)
 
 
@@ -263,4 +229,9 @@ def warnings(spec: DeploymentSpec) -> tuple[str, ...]:
         found.append("sessionWaitReplicas 0: no write is confirmed, so every session may be lost in a failover.")
     if spec.service.replicas == 1:
         found.append("serviceReplicas 1: each update of the service is an outage.")
+    if spec.keycloak.server_url and not spec.target.publish:
+        found.append(
+            "compose.publish false: the network is internal, so the service reaches only a Keycloak that is in it."
+        )
+    found += login_warnings(spec.auth, spec.jwt)
     return tuple(found)

@@ -14,7 +14,8 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel, to_pascal
 
-from infra.spec import TARGET_SECTIONS, ContradictionError, DeploymentSpec, Problem
+from infra.section import ContradictionError, Problem
+from infra.spec import TARGET_SECTIONS, DeploymentSpec
 from infra.values import MEBIBYTE
 
 LONGEST_ECHO = 60
@@ -38,8 +39,13 @@ class Setting:
     @property
     def default(self) -> object:
         """The default as a user would write it: `256mb`, not bytes."""
-        value = self.schema["default"]
+        value = "" if self.secret else self.schema["default"]
         return f"{value // MEBIBYTE}mb" if isinstance(value, int) and self.schema["type"] == "string" else value
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value is to be encrypted; the spec only holds whether there is one."""
+        return bool(self.schema.get("secret"))
 
     @property
     def choices(self) -> list[str]:
@@ -90,12 +96,14 @@ def load_spec(
         raise SpecError(_message(stack_file, [complaint]))
     known = settings(kind)
     given, complaints = _flatten(config, kind)
+    secrets = [key for key, value in given.items() if value and key in known and known[key].secret]
+    complaints += [_in_clear(key) for key in secrets if key not in secret_keys]
     complaints += [_unknown(key, known) for key in given if key not in known]
     spec, problems = _validate(kind, {known[key].path: value for key, value in given.items() if key in known})
     keys = {setting.path: setting for setting in known.values()}
     for problem in problems:
         setting = keys[problem.path]
-        hidden = setting.key.partition(".")[0] in secret_keys
+        hidden = setting.key.partition(".")[0] in secret_keys or (setting.secret and problem.value)
         value = "[secret]" if hidden else _echo(problem.value, setting)
         complaints.append(_complaint(setting.key, value, problem.bound, _suggestion(problem, setting)))
     if spec is None or complaints:
@@ -147,22 +155,38 @@ def _problems(error: ValidationError, kind: str) -> Iterator[Problem]:
 
 
 def _suggestion(problem: Problem, setting: Setting) -> object:
-    if problem.suggestion is not None:
+    if problem.suggestion is not None or setting.secret:
         return problem.suggestion
     return next(iter(get_close_matches(str(problem.value), setting.choices, n=1)), setting.default)
 
 
 def _complaint(key: str, value: str, bound: str, suggestion: object) -> str:
-    value_as_text = suggestion if isinstance(suggestion, str) else json.dumps(suggestion)
-    remedy = f"pulumi config set {'--path ' if '.' in key else ''}{key} {shlex.quote(value_as_text)}"
-    return f"  {key}: {value}\n      must be {bound}\n      Correct it, for example: {remedy}"
+    return f"  {key}: {value}\n      must be {bound}\n      Correct it, for example: {_remedy(key, suggestion)}"
+
+
+def _remedy(key: str, suggestion: object) -> str:
+    """Return the command that sets a key to what is suggested: nothing removes it, None is a secret to be typed."""
+    if suggestion is None:
+        return f"pulumi config set --secret {key}"
+    if suggestion == "":
+        return _removal(key)
+    value = suggestion if isinstance(suggestion, str) else json.dumps(suggestion)
+    return f"pulumi config set {'--path ' if '.' in key else ''}{key} {shlex.quote(value)}"
+
+
+def _removal(key: str) -> str:
+    return f"pulumi config rm {'--path ' if '.' in key else ''}{key}"
+
+
+def _in_clear(key: str) -> str:
+    told = "is a secret, and stands in the stack file in clear: have it changed where it comes from"
+    return f"  {key}\n      {told}\n      Encrypt the new one: {_remedy(key, None)}"
 
 
 def _unknown(key: str, known: Mapping[str, Setting]) -> str:
     match = next(iter(get_close_matches(key, [*known, "target"], n=1)), None)
-    remedy = f"pulumi config rm {'--path ' if '.' in key else ''}{key}"
     meant = f"; did you mean {match}?" if match else ""
-    return f"  {key}\n      is not a setting of this project{meant}\n      Remove it: {remedy}"
+    return f"  {key}\n      is not a setting of this project{meant}\n      Remove it: {_removal(key)}"
 
 
 def _message(stack_file: str, complaints: list[str]) -> str:

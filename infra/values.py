@@ -1,13 +1,18 @@
 """Types of single settings. The message of each error is the bound, to be read after "must be"."""
 
 import re
+from ipaddress import ip_address
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from cryptography import x509
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 MEBIBYTE = 1024 * 1024
 SMALLEST_MAXMEMORY = 8 * MEBIBYTE
 HIGHEST_PORT = 65_535
+SHORTEST_KEY = 32
+"""Bytes of a key for HS256: as many as its hash has (RFC 7518 section 3.2)."""
 
 # redis.conf: "1k => 1000 bytes, 1kb => 1024 bytes, ... units are case insensitive".
 UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1024, "m": 1000**2, "mb": 1024**2, "g": 1000**3, "gb": 1024**3}
@@ -65,9 +70,95 @@ def _master_name(value: str) -> str:
     return value
 
 
+def _https(value: str) -> str:
+    if not value:
+        return value
+    bound = "an address such as https://login.example.org: no user, query or fragment"
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme == "https" and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        raise ValueError(bound) from None
+    if not good or not re.fullmatch(r"[!-~]+", value) or re.search(r"[?#\\\"<>;,]", value):
+        raise ValueError(bound)
+    return value.rstrip("/")
+
+
+def _reachable(value: str) -> str:
+    url = _https(value)
+    if _is_loopback(urlsplit(url).hostname or ""):
+        raise ValueError("an address that the service reaches as well: in a container localhost is the container")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _origin(value: str) -> str:
+    url = _https(value)
+    if urlsplit(url).path:
+        raise ValueError("an origin such as https://sessions.example.org, without a path")
+    return url.lower()
+
+
+def _origins(value: str) -> str:
+    return ",".join(_origin(each.strip()) for each in value.split(",") if each.strip())
+
+
+def _word(value: str) -> str:
+    if not re.fullmatch(r"[!-~]{0,255}", value):
+        raise ValueError("at most 255 printable ASCII characters without blanks")
+    return value
+
+
+def _name(value: str) -> str:
+    if not value:
+        raise ValueError("1 to 255 printable ASCII characters without blanks")
+    return _word(value)
+
+
+def _certificates(value: str) -> str:
+    if not value.strip():
+        return ""
+    bound = "certificates in PEM, each with its lines BEGIN CERTIFICATE and END CERTIFICATE, and nothing else"
+    rest = re.sub(r"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----", "", value)
+    try:
+        found = x509.load_pem_x509_certificates(value.encode())
+    except ValueError:
+        raise ValueError(bound) from None
+    if not found or rest.strip():  # a private key may be in the rest
+        raise ValueError(bound)
+    return value.strip() + "\n"
+
+
+def _given(value: object) -> bool:
+    return value if isinstance(value, bool) else bool(str(value).strip())
+
+
+def _given_key(value: object) -> bool:
+    if isinstance(value, str) and value and len(value.encode()) < SHORTEST_KEY:
+        raise ValueError(f"at least {SHORTEST_KEY} bytes: a shorter key is found from any token")
+    return _given(value)
+
+
 Bytes = Annotated[int, BeforeValidator(parse_bytes, json_schema_input_type=str)]
+Certificates = Annotated[str, AfterValidator(_certificates)]
+_SECRET = WithJsonSchema({"type": "string", "default": "", "secret": True})
+Given = Annotated[bool, BeforeValidator(_given), _SECRET]
+"""Whether a secret is set: what it is, is not kept."""
+GivenKey = Annotated[bool, BeforeValidator(_given_key), _SECRET]
+"""Whether the key of a signature is set."""
 Image = Annotated[str, AfterValidator(_image)]
 MasterName = Annotated[str, AfterValidator(_master_name)]
+Name = Annotated[str, AfterValidator(_name)]
 Odd = Annotated[int, AfterValidator(_odd)]
+Origin = Annotated[str, AfterValidator(_origin)]
+Origins = Annotated[str, AfterValidator(_origins)]
 Port = Annotated[int, Field(ge=1024, le=HIGHEST_PORT)]
+Reachable = Annotated[str, AfterValidator(_reachable)]
 SavePoints = Annotated[str, AfterValidator(_save_points)]
+Word = Annotated[str, AfterValidator(_word)]

@@ -1,7 +1,7 @@
-"""Passwords of a deployment: made once, kept in the state as secrets, remade by another generation."""
+"""Passwords of a deployment: made once, kept in the state as secrets, remade by another generation; and given ones."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -38,6 +38,12 @@ class RandomPassword(Resource, module="credentials", name="RandomPassword"):
         secret = pulumi.ResourceOptions(additional_secret_outputs=["value"])
         props = {"generation": generation, "value": None}
         super().__init__(_PasswordProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))
+
+
+def stack_secrets(keys: Iterable[str]) -> Mapping[str, pulumi.Output[str]]:
+    """Return the values of secret settings of the stack, by their keys."""
+    config = pulumi.Config()
+    return {key: config.require_secret(key) for key in keys}
 
 
 class Credentials(pulumi.ComponentResource):

@@ -8,7 +8,8 @@ from infra.render.entrypoints import script
 from infra.render.gateway_conf import gateway_conf
 from infra.render.redis_conf import redis_auth_conf, redis_conf
 from infra.render.sentinel_conf import sentinel_auth_conf, sentinel_conf
-from infra.render.topology import topology
+from infra.render.session_settings import login_secrets
+from infra.render.topology import KEYCLOAK_CA, TLS, topology
 from infra.render.users_acl import REDIS_RULES, SENTINEL_RULES, users_acl
 from infra.spec import DeploymentSpec
 
@@ -31,15 +32,23 @@ def plain_files(spec: DeploymentSpec, deployment: str) -> dict[str, str]:
         files[f"{node.name}/entrypoint.sh"] = script("sentinel")
     for node in (*parts.redis, *parts.sentinels):
         files[f"{node.name}/ctl.sh"] = script("ctl")
+    if spec.keycloak.ca_pem:
+        name = KEYCLOAK_CA.removeprefix(f"{TLS}/")
+        files |= {f"{service}/tls/{name}": spec.keycloak.ca_pem for service in parts.services}
     return files
 
 
 def secret_files(
-    spec: DeploymentSpec, passwords: Mapping[str, str], ca: str, certificates: Mapping[str, tuple[str, str]]
+    spec: DeploymentSpec,
+    passwords: Mapping[str, str],
+    ca: str,
+    certificates: Mapping[str, tuple[str, str]],
+    given: Mapping[str, str],
 ) -> dict[str, str]:
     """Files with secrets, by path.
 
-    `passwords` by USERS and ADMIN_TOKEN, `ca` as PEM, `certificates` by part: PEM of certificate and private key.
+    `passwords` by USERS and ADMIN_TOKEN, `ca` as PEM, `certificates` by part: PEM of certificate and private key,
+    `given` the secrets of the stack itself, by the keys that `login_secrets` names.
     """
     parts = topology(spec)
     files = {}
@@ -55,6 +64,7 @@ def secret_files(
         files[f"{name}/secrets/REDIS_PASSWORD"] = passwords["sessions"]
         files[f"{name}/secrets/REDIS_SENTINEL_PASSWORD"] = passwords["sessions"]
         files[f"{name}/secrets/SESSION_ADMIN_TOKEN"] = passwords[ADMIN_TOKEN]
+        files |= {f"{name}/secrets/{variable}": given[key] for variable, key in login_secrets(spec).items()}
     files["functions/secrets/REDIS_DEPLOY_USERNAME"] = "deploy"
     files["functions/secrets/REDIS_DEPLOY_PASSWORD"] = passwords["deploy"]
     files["functions/secrets/REDIS_SENTINEL_PASSWORD"] = passwords["sessions"]

@@ -9,6 +9,8 @@ KIT = "/run/kit"
 TLS = f"{KIT}/tls"
 SECRETS = "/run/secrets"
 """Directory with the service's secrets: one file for each environment variable."""
+KEYCLOAK_CA = f"{TLS}/keycloak-ca.crt"
+"""The authorities that the session service trusts for Keycloak, where the stack names some."""
 SERVICE_PORT = 8443
 EXPORTER_PORT = 9121
 

@@ -23,7 +23,7 @@ FOLDERS = (
     *("examples", "loadtests"),
 )
 PATH = re.compile(rf"(?<![\w/.~])(?:{'|'.join(FOLDERS)})/[\w./-]*\w")
-PUBLISHED = re.compile(r"https?://(?!localhost|exporter|session-1|session-2|semver\.org)[\w.-]+")
+PUBLISHED = re.compile(r"https?://(?!localhost|exporter|session-1|session-2|semver\.org|\w+\.example\.org)[\w.-]+")
 every_document = pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -78,12 +78,16 @@ def test_every_setting_that_is_named_exists_and_takes_the_value(path: Path) -> N
     text = code(path)
     known = settings("compose")
     named = re.findall(
-        r"(?<![\w./{-])(?:redis|sentinel|session|service|gateway|exporter)[A-Z]\w+|compose\.[a-z]+[A-Z]\w+", text
+        r"(?<![\w./{-])(?:redis|sentinel|session|service|auth|keycloak|jwt|gateway|exporter)[A-Z]\w+|compose\.[a-z]+[A-Z]\w+",
+        text,
     )
     assert set(named) <= set(known)
-    for key, value in re.findall(r"pulumi config set (?:--path )?([\w.]+) ([\w.:/-]+)", text):
+    given: dict[str, object] = {}
+    for key, value in re.findall(r"pulumi config set (?:--path )?(\w[\w.]*) ([\w.:/-]+)", text):
         section, _, field = key.partition(".")
-        load_spec({section: {field: yaml.safe_load(value)} if field else value}, "a document")
+        given[section] = {field: yaml.safe_load(value)} if field else value
+    secrets = re.findall(r"pulumi config set --secret (\w+)", text)
+    load_spec(given | dict.fromkeys(secrets, "typed"), "a document", secrets)
 
 
 @every_document

@@ -252,6 +252,39 @@ def test_a_secret_setting_is_not_repeated_when_it_is_wrong() -> None:
     assert "hunter2" not in str(refused.value)
 
 
+LOGIN = {
+    "authMode": "dual",
+    "keycloakServerUrl": "https://login.test",
+    "keycloakRealm": "sessions",
+    "keycloakClientId": "session-service",
+    "keycloakClientSecret": "hunter2-of-the-client",
+    "servicePublicUrl": "https://sessions.test",
+    "jwtSecretKey": "hunter2-of-the-former-system-long-enough",
+}
+
+
+def test_secrets_of_the_stack_reach_the_files_of_the_services_and_nothing_in_clear() -> None:
+    secrets = [f"{PROJECT}:keycloakClientSecret", f"{PROJECT}:jwtSecretKey"]
+    engine = run({f"{PROJECT}:{key}": value for key, value in LOGIN.items()}, secrets)
+
+    [project] = [each.inputs for each in engine.registered if each.type.endswith(":ComposeProject")]
+    files = revealed(project["secretFiles"])
+    for service in ("session-1", "session-2"):
+        assert files[f"{service}/secrets/KEYCLOAK_CLIENT_SECRET"] == LOGIN["keycloakClientSecret"]
+        assert files[f"{service}/secrets/JWT_SECRET_KEY"] == LOGIN["jwtSecretKey"]
+    assert len([path for path, text in files.items() if "hunter2" in text]) == 4
+    registered = [each.inputs for each in engine.registered] + list(engine.outputs.values())
+    assert "hunter2" not in json.dumps(clear(registered))
+
+
+def test_a_secret_of_the_stack_in_clear_ends_the_program() -> None:
+    with pytest.raises(pulumi.RunError) as refused:
+        run({f"{PROJECT}:{key}": value for key, value in LOGIN.items()}, [f"{PROJECT}:jwtSecretKey"])
+
+    assert "keycloakClientSecret\n      is a secret" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_setting_that_takes_something_away_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     run({f"{PROJECT}:redisMaxmemoryPolicy": "allkeys-lru"})
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from infra.components.pki import issue_authority
 from infra.spec import DeploymentSpec, SessionSpec, published_ports, warnings
 from session_core.settings import Settings
 
@@ -155,3 +156,90 @@ def test_the_session_service_takes_every_value_that_the_spec_takes(field: str) -
         settings = Settings(redis_url="redis://localhost", **lifetime | deadline | {f"session_{field}": value})
 
         assert getattr(settings, f"session_{field}") == value
+
+
+KEYCLOAK: dict[str, Any] = {
+    "server_url": "https://login.test",
+    "realm": "r",
+    "client_id": "c",
+    "client_secret": True,
+}
+SERVICE: dict[str, Any] = {"public_url": "https://sessions.test"}
+
+
+@pytest.mark.parametrize("mode", ["token", "dual"])
+def test_tokens_are_accepted_only_where_somebody_issues_them(mode: str) -> None:
+    with pytest.raises(ValidationError, match=r"auth\.mode: .* must be session, or keycloakServerUrl or jwtSecretKey"):
+        spec(auth={"mode": mode})
+    assert spec(auth={"mode": mode}, jwt={"secret_key": True}).auth.mode == mode
+    assert spec(auth={"mode": mode}, keycloak=KEYCLOAK, service=SERVICE).auth.mode == mode
+
+
+@pytest.mark.parametrize("field", ["issuer", "audience"])
+def test_what_a_token_must_say_needs_a_key_that_shows_it(field: str) -> None:
+    with pytest.raises(ValidationError, match=rf"jwt\.{field}: x must be unset, or jwtSecretKey be set too"):
+        spec(jwt={field: "x"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://login.test",
+        "login.test",
+        "https://",
+        "https://user:word@login.test",
+        "https://login.test?x=1",
+        "https://login.test#x",
+        "https://login.test:99999",
+        "https://login.test/a b",
+        "https://[::1",
+        "https://login.test/\nX: y",
+    ],
+)
+def test_what_is_no_address_over_tls_is_refused(url: str) -> None:
+    for section, field in (("keycloak", "server_url"), ("service", "public_url"), ("service", "trusted_origins")):
+        with pytest.raises(ValidationError, match="an address such as"):
+            spec(**{section: {field: url}})
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1", "127.1.2.3:8443", "[::1]", "x.localhost"])
+def test_a_keycloak_on_the_loopback_interface_is_refused_for_no_container_reaches_it(host: str) -> None:
+    with pytest.raises(ValidationError, match="an address that the service reaches as well"):
+        spec(keycloak=KEYCLOAK | {"server_url": f"https://{host}"}, service=SERVICE)
+    assert spec(service={"public_url": f"https://{host}"}).service.public_url == f"https://{host}"
+
+
+def test_an_address_is_kept_in_one_form() -> None:
+    found = spec(
+        keycloak=KEYCLOAK | {"server_url": "https://login.test/auth/"},
+        service={"public_url": "https://Sessions.test/", "trusted_origins": " https://a.test/ ,https://B.test:8443,"},
+    )
+    assert found.keycloak.server_url == "https://login.test/auth"
+    assert found.service.public_url == "https://sessions.test"
+    assert found.service.trusted_origins == "https://a.test,https://b.test:8443"
+
+
+def test_an_origin_has_no_path() -> None:
+    for field in ("public_url", "trusted_origins"):
+        with pytest.raises(ValidationError, match="without a path"):
+            spec(service={field: "https://sessions.test/login"})
+
+
+def test_authorities_are_certificates_and_nothing_else() -> None:
+    authority = issue_authority("login", "2124-01-01")
+    good = KEYCLOAK | {"ca_pem": f"\n{authority.cert_pem}\n{authority.cert_pem}"}
+    assert spec(keycloak=good, service=SERVICE).keycloak.ca_pem.count("BEGIN") == 2
+    for wrong in ("x", authority.key_pem, authority.cert_pem + authority.key_pem, authority.cert_pem[:-30]):
+        with pytest.raises(ValidationError, match="certificates in PEM"):
+            spec(keycloak=KEYCLOAK | {"ca_pem": wrong}, service=SERVICE)
+
+
+def test_a_key_that_opens_nothing_any_more_is_warned_of() -> None:
+    assert any(each.startswith("jwtSecretKey") for each in warnings(spec(jwt={"secret_key": True})))
+    assert warnings(spec(jwt={"secret_key": True}, auth={"mode": "dual"})) == ()
+
+
+def test_a_keycloak_outside_of_an_internal_network_is_warned_of() -> None:
+    inside = spec(keycloak=KEYCLOAK, service=SERVICE, target={"publish": False})
+    assert [each for each in warnings(inside) if "compose.publish" in each]
+    assert warnings(spec(keycloak=KEYCLOAK, service=SERVICE)) == ()

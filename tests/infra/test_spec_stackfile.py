@@ -1,6 +1,7 @@
 """The configuration of a stack is read in full, and whatever is wrong with it is said at once."""
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -105,12 +106,13 @@ def test_every_suggested_value_is_accepted() -> None:
 
     message = refusal(wrong)
 
-    commands = [line.partition("pulumi config set ")[2] for line in message.splitlines() if "config set" in line]
-    assert len(commands) == len(settings("compose"))
+    commands = re.findall(r"pulumi config (set|rm) (?:--(path|secret) )?(\S+)(?: (.*))?", message)
+    assert {key for _, _, key, _ in commands} == set(settings("compose"))
     config: dict[str, object] = {}
     target: dict[str, object] = {}
-    for command in commands:
-        key, _, value = command.removeprefix("--path ").partition(" ")
+    for verb, option, key, value in commands:
+        if verb == "rm" or option == "secret":
+            continue
         section, _, field = key.partition(".")
         if field:
             target[field] = value
@@ -150,6 +152,71 @@ def test_a_value_cannot_forge_lines_of_the_message() -> None:
 
     assert not any(line.startswith("  redisNodes") for line in message.splitlines())
     assert len(max(message.splitlines(), key=len)) < 200
+
+
+LOGIN = {
+    "keycloakServerUrl": "https://login.test",
+    "keycloakRealm": "r",
+    "keycloakClientId": "c",
+    "keycloakClientSecret": "hunter2",
+    "servicePublicUrl": "https://sessions.test",
+}
+KEY = "k" * 32
+
+
+def test_of_a_secret_the_spec_holds_only_that_it_is_there() -> None:
+    spec = load_spec(LOGIN | {"jwtSecretKey": KEY}, STACK_FILE, {"keycloakClientSecret", "jwtSecretKey"})
+
+    assert (spec.keycloak.client_secret, spec.jwt.secret_key) == (True, True)
+    assert "hunter2" not in repr(spec)
+    assert KEY not in repr(spec)
+
+
+def test_a_secret_in_clear_is_refused_without_repeating_it() -> None:
+    assert refusal(LOGIN) == (
+        """\
+stacks/Pulumi.dev.yaml: 1 setting cannot be used; nothing has been changed
+  keycloakClientSecret
+      is a secret, and stands in the stack file in clear: have it changed where it comes from
+      Encrypt the new one: pulumi config set --secret keycloakClientSecret"""
+    )
+
+
+def test_half_a_keycloak_is_refused_with_what_it_lacks() -> None:
+    assert refusal({"keycloakServerUrl": "https://login.test", "keycloakClientId": "c"}) == (
+        """\
+stacks/Pulumi.dev.yaml: 3 settings cannot be used; nothing has been changed
+  keycloakRealm: '' (the default)
+      must be set, since keycloakServerUrl is
+      Correct it, for example: pulumi config set keycloakRealm sessions
+  keycloakClientSecret: '' (the default)
+      must be set, since keycloakServerUrl is
+      Correct it, for example: pulumi config set --secret keycloakClientSecret
+  servicePublicUrl: '' (the default)
+      must be set, since keycloakServerUrl is: where browsers come back to
+      Correct it, for example: pulumi config set servicePublicUrl https://sessions.example.org"""
+    )
+
+
+def test_a_client_without_its_keycloak_is_refused_and_its_secret_not_repeated() -> None:
+    message = refusal(
+        {"keycloakClientSecret": "hunter2", "keycloakRealm": "r", "servicePasswordLogin": "true"},
+        {"keycloakClientSecret"},
+    )
+
+    assert "keycloakRealm: r\n      must be unset, or keycloakServerUrl be set too" in message
+    assert "keycloakClientSecret: [secret]\n      must be unset" in message
+    assert "servicePasswordLogin: true\n      must be false" in message
+    assert "pulumi config rm keycloakClientSecret" in message
+    assert "hunter2" not in message
+
+
+def test_a_short_key_of_signatures_is_refused_without_repeating_it() -> None:
+    message = refusal({"jwtSecretKey": "hunter2", "authMode": "dual"}, {"jwtSecretKey"})
+
+    assert "jwtSecretKey: [secret]\n      must be at least 32 bytes" in message
+    assert "1 setting cannot" in message
+    assert "hunter2" not in message
 
 
 def test_the_project_declares_exactly_the_settings_of_the_spec() -> None:

@@ -40,7 +40,7 @@ def docker(*words: str) -> str:
 def _deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The directory of a deployment that runs."""
     out = tmp_path_factory.mktemp("metrics") / "out"
-    render(SPEC, NAME, out, completed(KeptSecrets(), NAME, topology(SPEC)))
+    render(SPEC, NAME, out, completed(KeptSecrets(), NAME, topology(SPEC)), {})
     try:
         docker("compose", "--project-directory", str(out), "up", "--detach", "--wait")
         yield out

@@ -38,7 +38,7 @@ def _project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         issued = issue_node(authority, part, names, tomorrow)
         certificates[part] = issued.cert_pem, issued.key_pem
     directory = tmp_path_factory.mktemp(request.param) / "project"
-    rendered = plain_files(spec, NAME) | secret_files(spec, PASSWORDS, authority.cert_pem, certificates)
+    rendered = plain_files(spec, NAME) | secret_files(spec, PASSWORDS, authority.cert_pem, certificates, {})
     files.write(directory, rendered)
     return request.param, directory
 

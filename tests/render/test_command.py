@@ -152,7 +152,7 @@ def test_a_file_of_secrets_in_another_form_is_refused_without_repeating_it(
         ("  redis-session-kit:redisMaxmemry: 2gb\n", "did you mean redisMaxmemory?"),
         (
             "  redis-session-kit:redisImage:\n    secure: v1:abc\n",
-            "only Pulumi can read a setting that it has encrypted",
+            "only Pulumi can read a setting that it has encrypted; give it with --secret redisImage=FILE",
         ),
         ("  redis-session-kit:redisImage: [\n", "while parsing"),
     ],
@@ -281,3 +281,41 @@ def test_the_outputs_are_those_of_a_stack_and_for_their_owner_alone(tmp_path: Pa
     assert found.redis_nodes[0] == f"redis-1:{PORTS['redisPort']}"
     assert found.sessions_password.get_secret_value() == kept["passwords"]["sessions"]
     assert found.ca_pem == kept["authority"]["cert_pem"]
+
+
+LOGIN = """\
+  redis-session-kit:servicePublicUrl: https://sessions.test
+  redis-session-kit:keycloakServerUrl: https://login.test
+  redis-session-kit:keycloakRealm: r
+  redis-session-kit:keycloakClientId: c
+"""
+
+
+def test_a_secret_comes_from_a_file_also_where_pulumi_has_encrypted_it(tmp_path: Path, stack_file: StackFile) -> None:
+    file, out = tmp_path / "client-secret", tmp_path / "out"
+    file.write_text("hunter2\n")
+    for sealed in ("", "  redis-session-kit:keycloakClientSecret:\n    secure: v1:abc\n"):
+        stack_file(LOGIN + sealed)
+        assert run(out, "--secret", f"keycloakClientSecret={file}") == 0
+        holders = [path for path, content in text(out).items() if "hunter2" in content]
+        assert sorted(holders) == [f"{name}/secrets/KEYCLOAK_CLIENT_SECRET" for name in ("session-1", "session-2")]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "pulumi config set --secret keycloakClientSecret"),
+        (["--secret", "keycloakClientSecret"], "--secret: must be KEY=FILE"),
+        (["--secret", "keycloakClientSecret=/no/such/file"], "No such file"),
+        (["--set", "keycloakClientSecret=hunter2"], "is a secret"),
+    ],
+)
+def test_a_secret_that_is_not_in_a_file_is_refused(
+    tmp_path: Path, stack_file: StackFile, capsys: pytest.CaptureFixture[str], words: list[str], complaint: str
+) -> None:
+    stack_file(LOGIN)
+    assert run(tmp_path / "out", *words) == 1
+    message = capsys.readouterr().err
+    assert complaint in message
+    assert "hunter2" not in message
+    assert not (tmp_path / "out").exists()

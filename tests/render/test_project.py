@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ import yaml
 from infra.render.project import ADMIN_TOKEN, USERS
 from infra.render.topology import Node, Topology, topology
 from infra.render.users_acl import REDIS_RULES, SENTINEL_RULES
-from tests.render.deployments import PASSWORDS, SPECS, every, plain, secret
+from session_core.service.settings import ServiceSettings
+from tests.render.deployments import GIVEN, KEYCLOAK_CA, PASSWORDS, SPECS, every, plain, secret
 
 pytestmark = pytest.mark.parametrize("name", SPECS)
 Services = Mapping[str, Mapping[str, Any]]
@@ -140,7 +142,7 @@ def test_a_changed_file_replaces_its_container_alone(name: str) -> None:
 
 def test_no_secret_is_in_a_file_for_everybody(name: str) -> None:
     for path, text in plain(name).items():
-        for user, password in PASSWORDS.items():
+        for user, password in (PASSWORDS | GIVEN).items():
             assert password not in text, f"{user} in {path}"
             assert hashlib.sha256(password.encode()).hexdigest() not in text, f"{user} in {path}"
         assert "PRIVATE KEY" not in text
@@ -158,11 +160,13 @@ def test_each_file_has_the_passwords_that_its_reader_signs_in_with_and_no_other(
         "REDIS_DEPLOY_PASSWORD": {"deploy"},
         "SESSION_ADMIN_TOKEN": {ADMIN_TOKEN},
     }
+    if name == "variant":
+        expected |= {"KEYCLOAK_CLIENT_SECRET": {"keycloakClientSecret"}, "JWT_SECRET_KEY": {"jwtSecretKey"}}
     seen = set()
     for path, text in secret(name).items():
         file = path.rpartition("/")[2]
         file += f" of {path.partition('-')[0]}" if file == "auth.conf" else ""
-        held = {user for user, password in PASSWORDS.items() if password in text}
+        held = {user for user, password in (PASSWORDS | GIVEN).items() if password in text}
         assert held == expected.get(file, set()), path
         seen |= {file} & expected.keys()
     assert seen == expected.keys()
@@ -181,6 +185,37 @@ def test_a_private_key_is_where_its_part_is_and_nowhere_else(name: str) -> None:
 def test_the_exporter_signs_in_at_every_node_over_tls(name: str) -> None:
     addresses = json.loads(secret(name)["exporter/passwords.json"])
     assert addresses == {f"rediss://exporter@{node}": PASSWORDS["exporter"] for node in nodes(name)}
+
+
+# Logins.
+
+
+def test_the_service_reads_from_its_files_and_variables_what_the_stack_says_of_logins(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service itself reads them: every variable is one that it knows, and together they are accepted."""
+    spec, service = SPECS[name], parts_of(name).services[-1]
+    environment = services(name)[service]["environment"]
+    secrets = {path.rpartition("/")[2]: text for path, text in secret(name).items() if path.startswith(f"{service}/s")}
+    assert {variable.lower() for variable in (*environment, *secrets)} <= ServiceSettings.model_fields.keys()
+    for variable, text in secrets.items():
+        (tmp_path / variable).write_text(text.ljust(32, "."))
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    settings = ServiceSettings(_env_file=None, _secrets_dir=tmp_path)
+    assert settings.auth_mode == spec.auth.mode
+    assert settings.session_public_url == spec.service.public_url
+    assert ",".join(sorted(settings.session_trusted_origins)) == spec.service.trusted_origins
+    assert settings.keycloak_server_url == spec.keycloak.server_url
+    assert settings.keycloak_follow is spec.keycloak.follow or not spec.keycloak.server_url
+    assert settings.session_password_login is spec.service.password_login
+    assert bool(settings.keycloak_client_secret.get_secret_value()) is spec.keycloak.client_secret
+    assert bool(settings.jwt_secret_key.get_secret_value()) is spec.jwt.secret_key
+    mounted = {mount["target"]: mount["source"] for mount in services(name)[service]["volumes"]}
+    ca = str(settings.keycloak_ca_file or "")
+    folder, _, file = ca.rpartition("/")
+    assert not ca or plain(name)[f"{mounted[folder].removeprefix('./')}/{file}"] == KEYCLOAK_CA
+    assert bool(ca) is bool(spec.keycloak.ca_pem)
 
 
 # Access.

@@ -7,8 +7,9 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from infra.components.certificates import Certificates
-from infra.components.credentials import Credentials
+from infra.components.credentials import Credentials, stack_secrets
 from infra.render.project import ADMIN_TOKEN, USERS, plain_files, secret_files
+from infra.render.session_settings import login_secrets
 from infra.render.topology import topology
 from infra.spec import DeploymentSpec, published_ports
 from infra.targets.compose.exported import outputs
@@ -42,7 +43,8 @@ class ComposeDeployment(pulumi.ComponentResource):
             passwords=dict(credentials.passwords),
             ca=certificates.ca_pem,
             certificates={node: [each.cert_pem, each.key_pem] for node, each in certificates.nodes.items()},
-        ).apply(lambda known: secret_files(spec, known["passwords"], known["ca"], known["certificates"]))
+            given=stack_secrets(login_secrets(spec).values()),
+        ).apply(lambda known: secret_files(spec, **known))
         self.project = ComposeProject(
             f"{name}-project",
             {

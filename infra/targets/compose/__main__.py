@@ -4,7 +4,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Render as the command line says; the exit code."""
     asked = _parser().parse_args(arguments)
     try:
-        spec = _spec(asked.stack, asked.set)
+        given = _given(asked.secret)
+        spec = _spec(asked.stack, asked.set, given)
         name = asked.name or asked.stack
         out: Path = asked.out.expanduser().absolute()
         kept = _kept_in(out)
         kept = read(asked.secrets) if asked.secrets else kept
-        render(spec, name, out, completed(kept, name, topology(spec)))
+        render(spec, name, out, completed(kept, name, topology(spec)), given)
     except (RefusedError, SpecError, SecretsError, OSError, yaml.YAMLError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -62,13 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def render(spec: DeploymentSpec, name: str, out: Path, secrets: KeptSecrets) -> None:
-    """Make the directory `out` hold exactly the files of the project and `secrets`, which are complete."""
+def render(spec: DeploymentSpec, name: str, out: Path, secrets: KeptSecrets, given: Mapping[str, str]) -> None:
+    """Make the directory `out` hold exactly the files of the project and `secrets`, which are complete.
+
+    `given` are the secrets of the stack itself, by key.
+    """
     if secrets.authority is None:
         raise ValueError("the secrets are not complete")
     certificates = {part: (pair.cert_pem, pair.key_pem) for part, pair in secrets.certificates.items()}
     authority = secrets.authority.cert_pem
-    rendered = plain_files(spec, name) | secret_files(spec, secrets.passwords, authority, certificates)
+    rendered = plain_files(spec, name) | secret_files(spec, secrets.passwords, authority, certificates, given)
     exported = outputs(name, spec, authority, secrets.passwords)
     rendered[OUTPUTS_FILE] = json.dumps(exported, indent=2) + "\n"
     # The secrets come first: a run that is cut short can be repeated.
@@ -91,12 +95,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting in place of the stack file's"
     )
+    parser.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        metavar="KEY=FILE",
+        help="a secret setting, from the file that holds it",
+    )
     parser.add_argument("--name", help="name of the deployment (default: that of the stack)")
     parser.add_argument("--secrets", type=Path, metavar="FILE", help="take the secrets from a secrets.json elsewhere")
     return parser
 
 
-def _spec(stack: str, changes: Sequence[str]) -> DeploymentSpec:
+def _given(asked: Sequence[str]) -> dict[str, str]:
+    """Read the secrets of `KEY=FILE`; an argument itself would show in the list of processes."""
+    pairs = [(key, file) for key, equals, file in (each.partition("=") for each in asked) if equals]
+    if len(pairs) < len(asked):
+        raise RefusedError("--secret: must be KEY=FILE, such as --secret keycloakClientSecret=./client-secret")
+    return {key: Path(file).expanduser().read_text().strip() for key, file in pairs}
+
+
+def _spec(stack: str, changes: Sequence[str], secrets: Mapping[str, str]) -> DeploymentSpec:
     path = Path(infra.__file__).parents[1] / "stacks" / f"Pulumi.{stack}.yaml"
     if not path.is_file():
         known = sorted(
@@ -106,13 +125,14 @@ def _spec(stack: str, changes: Sequence[str]) -> DeploymentSpec:
     config = (yaml.safe_load(path.read_text()) or {}).get("config") or {}
     given = {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if key.startswith(f"{PROJECT}:")}
     sealed = [key for key, value in given.items() if isinstance(value, dict) and "secure" in value]
-    if sealed:
+    if unread := [key for key in sealed if key not in secrets]:
         raise RefusedError(
-            f"stacks/{path.name}: {', '.join(sealed)}: only Pulumi can read a setting that it has encrypted"
+            f"stacks/{path.name}: {', '.join(unread)}: only Pulumi can read a setting that it has encrypted; "
+            f"give it with --secret {unread[0]}=FILE"
         )
     for change in changes:
         _put(given, change)
-    return load_spec(given, f"stacks/{path.name}" + (" with --set" if changes else ""))
+    return load_spec({**given, **secrets}, f"stacks/{path.name}" + (" with --set" if changes else ""), secrets.keys())
 
 
 def _put(given: dict[str, Any], change: str) -> None:
