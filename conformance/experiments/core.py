@@ -3,6 +3,9 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import time_machine
 
 from conformance.checkers.register import not_linearizable, sessions
 from conformance.checkers.sets import returns
@@ -10,6 +13,7 @@ from conformance.finding import Finding, violated
 from conformance.history import History, Op
 from conformance.lab import Lab
 from conformance.requirements import judges
+from conformance.waiting import gather_limited
 from session_core.errors import SessionError
 
 TTL = 2
@@ -53,6 +57,23 @@ async def sliding(lab: Lab) -> None:
                 await reader.get(made)
 
         await asyncio.gather(*(read(number) for number in range(5)), *(leave(number) for number in range(5)))
+
+
+async def wrong_clock(lab: Lab) -> None:
+    """Sessions of 2 s, made and read by a client whose clock is an hour off, and by one whose clock is right."""
+    fixed = {"session_ttl_seconds": TTL, "session_sliding_window": False}
+    async with lab.client("wrong", **fixed) as wrong, lab.client("right", **fixed) as right:
+        for hours in (1, -1):
+            clock = time_machine.travel(datetime.now(UTC) + timedelta(hours=hours), tick=True)
+            ours = [await right.create(lab.user(f"right-{number}")) for number in range(5)]
+            with clock:
+                theirs = [await wrong.create(lab.user(f"wrong-{number}")) for number in range(5)]
+            made = [each for each in (*ours, *theirs) if each]
+            for rest in (0, TTL + 0.5):
+                await asyncio.sleep(rest)
+                with clock:
+                    await gather_limited(wrong.get(each) for each in made)
+                await gather_limited(right.get(each) for each in made)
 
 
 async def revocation(lab: Lab) -> None:
@@ -147,6 +168,13 @@ def nothing_extends_what_does_not_slide(histories: Sequence[History]) -> Finding
                         f"{op.call} moved the expiry by {op.told['expires'] - first[op.asked['session']]:.3f} s"
                     )
     return violated("the expiry stays what it was", wrong, {"answers": looked}, looked=looked)
+
+
+@judges(wrong_clock, "SES-CLOCK-001")
+def the_clock_of_the_server_counts(histories: Sequence[History]) -> Finding:
+    """Whoever made a session: it is given its TTL, and alive for everybody until its expiry."""
+    given = lives_as_long_as_it_was_asked_to(histories)
+    return given if given.status != "pass" else ends_at_its_expiry(histories)
 
 
 @judges(sliding, "SES-SLIDE-001")
