@@ -1,14 +1,12 @@
-"""Load on sessions in Redis, with Locust: `locust -f loadtests/locustfile.py`, with or without its web page.
+"""Load on sessions, with Locust: `locust -f loadtests/locustfile.py`, with or without its web page.
 
 The target is what the environment says (`eval "$(make session-env)"`, or REDIS_URL and the others by hand).
 """
 
 import logging
-import os
 import random
 import sys
 import time
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,25 +15,30 @@ from locust import User, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
-from redis.exceptions import RedisError
 
 from loadtests import report
-from loadtests.client import Client
-from loadtests.gate import Thresholds, judge, read_thresholds
+from loadtests.bounds import Thresholds, read_thresholds
+from loadtests.gate import judge
+from loadtests.level import RefusedError
+from loadtests.measured import Measured
 from loadtests.pace import Pace, pace_of
 from loadtests.record import WRONG, Record
 from loadtests.sessions import LoadUser, WrongAnswerError
+from loadtests.target import LEVELS, Aim, TargetError
+from loadtests.watch import Watch
 from loadtests.workloads import WORKLOADS, Workload
-from session_core import Settings
-from session_core.errors import SettingsError
 
 log = logging.getLogger("loadtests")
 NO_TARGET: Final = 3
 """Exit code if nothing could be tested."""
-WRITES: Final = ("create", "revoke")
 LAST_SECONDS: Final = 0.1
 """What was due in the last moment of the run was in time to be left."""
-TO_WALL: Final = time.time() - time.perf_counter()
+MEASURED: Final = Measured()
+AIM: Final = Aim()
+WATCH: Final[list[Watch]] = []
+"""In the process that judges, while a run goes on."""
+_REPORTS: Final[dict[str, dict[str, Any]]] = {}
+"""What each worker has measured until now."""
 
 
 @events.init_command_line_parser.add_listener
@@ -43,6 +46,9 @@ def _options(parser: LocustArgumentParser) -> None:
     names = ", ".join(f"{name} ({each.about})" for name, each in WORKLOADS.items())
     group = parser.add_argument_group("sessions", "what is done, how often, and what has to hold")
     group.add_argument("--workload", choices=sorted(WORKLOADS), default="steady", help=names)
+    group.add_argument(
+        "--level", choices=LEVELS, default="redis", help="Redis itself, or the session service at --host"
+    )
     group.add_argument(
         "--rate", type=float, default=0.0, help="operations started a second, all users together; 0: the workload's own"
     )
@@ -53,57 +59,14 @@ def _options(parser: LocustArgumentParser) -> None:
     group.add_argument("--report", default="", help="directory for report.json, report.html, junit.xml")
 
 
-class Measured:
-    """What this process measures, while it runs."""
-
-    def __init__(self) -> None:
-        """Start with nothing measured."""
-        self.record = Record()
-        self.from_time = 0.0
-        self.last_write = 0.0
-        self._cpu = (0.0, 0.0)
-
-    def begin(self, warm_up: float) -> None:
-        """Measure operations that are meant to start after the warm-up."""
-        self.record, self.last_write = Record(), 0.0
-        self.from_time = time.perf_counter() + warm_up
-        gevent.spawn_later(warm_up, self._note_cpu)
-
-    def _note_cpu(self) -> None:
-        self._cpu = (time.process_time(), time.perf_counter())
-
-    def end(self) -> Record:
-        """Return what was measured."""
-        used, since = self._cpu
-        elapsed = time.perf_counter() - since if since else 0.0
-        if elapsed > 1:
-            self.record.cpu[f"{os.uname().nodename}:{os.getpid()}"] = (time.process_time() - used) / elapsed
-        return self.record
-
-    def wrote(self, at: float) -> None:
-        """Note an accepted write."""
-        if self.last_write:
-            self.record.longest_gap = max(self.record.longest_gap, at - self.last_write)
-        self.last_write = at
-
-
-MEASURED: Final = Measured()
-
-
-@cache
-def settings() -> Settings:
-    """What the environment says of the target."""
-    return Settings()
-
-
-class RedisUser(User):
+class SessionUser(User):
     """One connection, and starts at a fixed rate: a late answer does not put off the next start."""
 
     def on_start(self) -> None:
         """Log in the sessions of the workload, then wait for the first start."""
         options = self.environment.parsed_options
         self.workload: Workload = WORKLOADS[options.workload]
-        self.sessions = LoadUser(Client(settings()), self.workload, settings())
+        self.sessions = LoadUser(AIM.level(self.workload.agent_bytes), self.workload)
         self.sessions.prepare()
         self.mix = (list(self.workload.mix), list(self.workload.mix.values()))
         rate = options.rate or self.workload.rate
@@ -129,17 +92,12 @@ class RedisUser(User):
         except WrongAnswerError as wrong:
             failure, error = wrong, WRONG
             log.warning("%s: %s", name, wrong)
-        except (RedisError, OSError) as refused:
-            failure, error = refused, str(refused).partition(" ")[0] or type(refused).__name__
+        except RefusedError as refused:
+            failure, error = refused, refused.kind
         ended = time.perf_counter()
-        if due >= MEASURED.from_time:
-            record = MEASURED.record
-            record.started(due, begun, idle=self.idle)
-            record.ended(name, int(due + TO_WALL), ended - due, error)
-            if name in WRITES and failure is None:
-                MEASURED.wrote(ended)
+        MEASURED.note(name, (due, begun, ended), error, idle=self.idle)
         self.environment.events.request.fire(
-            request_type="REDIS",
+            request_type=self.environment.parsed_options.level,
             name=name,
             response_time=(ended - due) * 1000,
             response_length=0,
@@ -148,23 +106,24 @@ class RedisUser(User):
         )
 
     def on_stop(self) -> None:
-        """End the sessions that are left; count what was due and never begun."""
+        """End the sessions that are left; count what was due and never begun, and what is not there any more."""
+        MEASURED.stop()
         MEASURED.record.dropped += self.pace.overdue(time.perf_counter() - LAST_SECONDS)
         MEASURED.record.unconfirmed += self.sessions.unconfirmed
         try:
+            MEASURED.record.lost += self.sessions.audit()
             self.sessions.clean()
-        except (RedisError, OSError) as error:
+        except RefusedError as error:
             log.warning("sessions of the load test are left and expire by themselves: %s", error)
-        self.sessions.client.close()
+        self.sessions.level.close()
 
 
 @events.init.add_listener
-def _check(environment: Environment, **_: object) -> None:  # noqa: ARG001
+def _check(environment: Environment, **_: object) -> None:
     try:
-        settings()
-    except SettingsError as error:
-        hint = 'The target is what the environment says: eval "$(make session-env)"'
-        sys.stderr.write(f"{error}\n{hint}\n")
+        AIM.take(environment.parsed_options.level, environment.host)  # type: ignore[union-attr]
+    except TargetError as error:
+        sys.stderr.write(f"{error}\n")
         sys.exit(NO_TARGET)
     gevent.get_hub().loop.update_now()  # its timers count from here, not from before the imports
 
@@ -172,6 +131,22 @@ def _check(environment: Environment, **_: object) -> None:  # noqa: ARG001
 @events.test_start.add_listener
 def _begin(environment: Environment, **_: object) -> None:
     MEASURED.begin(environment.parsed_options.warm_up)  # type: ignore[union-attr]
+    _REPORTS.clear()
+    store = AIM.store()
+    if store and not isinstance(environment.runner, WorkerRunner):
+        WATCH[:] = [Watch(store)]
+
+
+@events.test_stopping.add_listener
+def _stopping(environment: Environment, **_: object) -> None:
+    MEASURED.stop()
+    if isinstance(environment.runner, WorkerRunner):
+        return
+    options = environment.parsed_options
+    MEASURED.record.target = (options.rate or WORKLOADS[options.workload].rate) * MEASURED.seconds()  # type: ignore[union-attr]
+    for watch in WATCH:
+        MEASURED.record.samples = watch.stop()
+    WATCH.clear()
 
 
 @events.report_to_master.add_listener
@@ -185,20 +160,17 @@ def _told(client_id: str, data: dict[str, Any]) -> None:
         _REPORTS[client_id] = data["sessions"]
 
 
-_REPORTS: Final[dict[str, dict[str, Any]]] = {}
-
-
 @events.quitting.add_listener
 def _judge(environment: Environment, **_: object) -> None:
     if isinstance(environment.runner, WorkerRunner) or environment.web_ui:
         return
     options = environment.parsed_options
-    record = MEASURED.end() if not isinstance(environment.runner, MasterRunner) else Record()
+    record = MEASURED.watcher() if isinstance(environment.runner, MasterRunner) else MEASURED.end()
     for each in _REPORTS.values():
         record.add(Record.unpacked(each))
     thresholds = read_thresholds(Path(options.thresholds)) if options.thresholds else Thresholds()  # type: ignore[union-attr]
     verdict, findings = judge(record, thresholds)
-    run = report.Run(options.workload, record, verdict, findings)  # type: ignore[union-attr]
+    run = report.Run(options.workload, options.level, record, verdict, findings)  # type: ignore[union-attr]
     sys.stdout.write(report.text(run))
     if options.report:  # type: ignore[union-attr]
         report.write(run, Path(options.report))  # type: ignore[union-attr]

@@ -1,13 +1,14 @@
-"""What was measured, per operation: latency from the intended start, errors by class, late starts; can be merged.
+"""What was measured: latency from the intended start, errors by class, late starts, gaps, memory; can be merged.
 
 Latency is kept in microseconds with three significant figures (HdrHistogram), since Locust's own figures are rounded to
 whole milliseconds.
 """
 
+import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from hdrh.histogram import HdrHistogram
 
@@ -15,6 +16,10 @@ LONGEST_US: Final = 600_000_000
 WRONG: Final = "wrong answer"
 """The class of an answer that contradicts what was written."""
 LATE_SECONDS: Final = 0.01
+FEWEST_SESSIONS: Final = 50
+"""Below, the memory for a session is not told from that for everything else."""
+SECONDS_OF_DRIFT: Final = 9
+"""Shortest run that has a first and a last third."""
 
 
 def new_histogram() -> HdrHistogram:
@@ -42,11 +47,39 @@ class Operation:
 
 @dataclass(slots=True)
 class Second:
-    """One second of the run, by intended start."""
+    """One second of the run, by intended start: latency of all that ended, well or not."""
 
     answered: int = 0
     failed: int = 0
     longest_us: int = 0
+    total_us: int = 0
+
+    @property
+    def mean_ms(self) -> float:
+        """Milliseconds."""
+        return self.total_us / 1000 / max(1, self.answered + self.failed)
+
+
+class Gap(NamedTuple):
+    """A time without an accepted write, seconds since the epoch."""
+
+    begin: float
+    end: float
+
+
+class Sample(NamedTuple):
+    """The store at one moment: bytes of data (not of clients and replicas), live sessions."""
+
+    used: int
+    sessions: int
+
+
+class Fault(NamedTuple):
+    """What was done to the target, when (seconds since the epoch), and to which node."""
+
+    at: float
+    what: str
+    node: str
 
 
 @dataclass(slots=True)
@@ -63,15 +96,61 @@ class Record:
     """Starts that were due when the run ended and had not begun."""
     unconfirmed: int = 0
     """Durable writes that no replica confirmed in time."""
+    lost: int = 0
+    """Acknowledged sessions that were not there at the end, and should have been."""
     cpu: dict[str, float] = field(default_factory=dict)
     """Share of a core that each generator process has used."""
-    longest_gap: float = 0.0
-    """Seconds between two accepted writes, at the most; the longest that any one process has seen."""
+    gaps: list[Gap] | None = None
+    """Times without an accepted write by anybody; None: this process has not looked."""
+    target: float = 0.0
+    """Starts that the rate asks for in the time that was measured."""
+    samples: dict[int, Sample] = field(default_factory=dict)
+    """The store, by second; the first one before any of our sessions was there."""
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def ended_count(self) -> int:
+        """How many operations have ended, well or not."""
+        return sum(each.count for each in self.operations.values())
 
     @property
     def intended(self) -> int:
-        """How many starts the schedule asked for."""
-        return sum(each.count for each in self.operations.values()) + self.dropped
+        """How many starts came due."""
+        return self.ended_count + self.dropped
+
+    @property
+    def errors(self) -> Counter[str]:
+        """Failed operations by class."""
+        return sum((each.errors for each in self.operations.values()), Counter())
+
+    @property
+    def longest_gap(self) -> float:
+        """Longest time without an accepted write by anybody, in seconds."""
+        return max((gap.end - gap.begin for gap in self.gaps or []), default=0.0)
+
+    @property
+    def bytes_per_session(self) -> float | None:
+        """Growth of the memory for each session that was added, at the end; None if that cannot be told."""
+        costs = self._session_costs()
+        return costs[-1] if costs else None
+
+    @property
+    def latency_drift(self) -> float | None:
+        """Mean latency of the last third of the run to that of the first."""
+        return _drift([each.mean_ms for _, each in sorted(self.seconds.items())])
+
+    @property
+    def memory_drift(self) -> float | None:
+        """Bytes per session of the last third of the run to those of the first."""
+        return _drift(self._session_costs())
+
+    def _session_costs(self) -> list[float]:
+        samples = [each for _, each in sorted(self.samples.items())]
+        return [
+            (each.used - samples[0].used) / (each.sessions - samples[0].sessions)
+            for each in samples
+            if each.sessions - samples[0].sessions >= FEWEST_SESSIONS
+        ]
 
     def started(self, due: float, begun: float, *, idle: bool) -> None:
         """Note how far behind its time an operation began (seconds)."""
@@ -86,6 +165,7 @@ class Record:
         slot = self.seconds.setdefault(second, Second())
         micros = min(LONGEST_US, max(1, int(latency * 1e6)))
         slot.longest_us = max(slot.longest_us, micros)
+        slot.total_us += micros
         if error:
             operation.errors[error] += 1
             slot.failed += 1
@@ -104,12 +184,17 @@ class Record:
             slot.answered += second.answered
             slot.failed += second.failed
             slot.longest_us = max(slot.longest_us, second.longest_us)
+            slot.total_us += second.total_us
         self.lag.add(other.lag)
         self.late += other.late
         self.dropped += other.dropped
         self.unconfirmed += other.unconfirmed
+        self.lost += other.lost
         self.cpu |= other.cpu
-        self.longest_gap = max(self.longest_gap, other.longest_gap)
+        self.gaps = _common(self.gaps, other.gaps)
+        self.target += other.target
+        self.samples |= other.samples
+        self.faults = sorted([*self.faults, *other.faults])
 
     def packed(self) -> dict[str, Any]:
         """Plain values, to be sent to another process."""
@@ -119,14 +204,19 @@ class Record:
                 for name, each in self.operations.items()
             },
             "seconds": {
-                str(number): [each.answered, each.failed, each.longest_us] for number, each in self.seconds.items()
+                str(number): [each.answered, each.failed, each.longest_us, each.total_us]
+                for number, each in self.seconds.items()
             },
             "lag": self.lag.encode().decode(),
             "late": self.late,
             "dropped": self.dropped,
             "unconfirmed": self.unconfirmed,
+            "lost": self.lost,
             "cpu": self.cpu,
-            "longest_gap": self.longest_gap,
+            "gaps": self.gaps,
+            "target": self.target,
+            "samples": {str(number): list(each) for number, each in self.samples.items()},
+            "faults": [list(each) for each in self.faults],
         }
 
     @classmethod
@@ -142,9 +232,29 @@ class Record:
             late=plain["late"],
             dropped=plain["dropped"],
             unconfirmed=plain["unconfirmed"],
+            lost=plain["lost"],
             cpu=dict(plain["cpu"]),
-            longest_gap=plain["longest_gap"],
+            gaps=None if plain["gaps"] is None else [Gap(*each) for each in plain["gaps"]],
+            target=plain["target"],
+            samples={int(number): Sample(*each) for number, each in plain["samples"].items()},
+            faults=[Fault(*each) for each in plain["faults"]],
         )
+
+
+def _common(ours: list[Gap] | None, theirs: list[Gap] | None) -> list[Gap] | None:
+    """The times that are in both: a gap is one if nobody has written."""
+    if ours is None or theirs is None:
+        return ours if theirs is None else theirs
+    both = (Gap(max(a.begin, b.begin), min(a.end, b.end)) for a in ours for b in theirs)
+    return [gap for gap in both if gap.begin < gap.end]
+
+
+def _drift(values: Sequence[float]) -> float | None:
+    if len(values) < SECONDS_OF_DRIFT:
+        return None
+    third = len(values) // 3
+    first = statistics.median(values[:third])
+    return statistics.median(values[-third:]) / first if first > 0 else None
 
 
 def _histogram(encoded: str) -> HdrHistogram:

@@ -32,6 +32,7 @@ class Run:
     """What was run, what was measured, and what that means."""
 
     workload: str
+    level: str
     record: Record
     verdict: Verdict
     findings: Sequence[Finding]
@@ -64,6 +65,7 @@ def plain(run: Run) -> dict[str, Any]:
             "redis-py": version("redis"),
         },
         "workload": run.workload,
+        "level": run.level,
         "verdict": run.verdict.value,
         "findings": [asdict(each) for each in run.findings],
         "operations": {
@@ -77,6 +79,10 @@ def plain(run: Run) -> dict[str, Any]:
         "late": run.record.late,
         "dropped": run.record.dropped,
         "unconfirmed": run.record.unconfirmed,
+        "lost": run.record.lost,
+        "bytes_per_session": run.record.bytes_per_session,
+        "latency_drift": run.record.latency_drift,
+        "memory_drift": run.record.memory_drift,
         "longest_gap_seconds": run.record.longest_gap,
         "generator_lag_ms": {f"p{each:g}": run.record.lag.get_value_at_percentile(each) / 1000 for each in PERCENTILES},
         "record": run.record.packed(),
@@ -101,7 +107,7 @@ def junit(run: Run) -> str:
     bad = sum(not each.holds for each in run.findings)
     lines = [
         '<?xml version="1.0" encoding="utf-8"?>',
-        f'<testsuite name={quoteattr(f"load {run.workload}")} tests="{len(run.findings)}" {kind}s="{bad}">',
+        f'<testsuite name={quoteattr(f"load {run.level} {run.workload}")} tests="{len(run.findings)}" {kind}s="{bad}">',
     ]
     for each in run.findings:
         lines.append(f"  <testcase name={quoteattr(each.name)}>")

@@ -1,51 +1,41 @@
-"""The operations of one load user on sessions in Redis, each checked against what was written."""
+"""The operations of one load user, each checked against what was written."""
 
 import random
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import uuid4
 
-from loadtests.client import Client
+from loadtests.level import Found, Known, Level, RefusedError
 from loadtests.workloads import Workload
-from session_core import protocol
-from session_core.ids import Ref, new_session_id, ref_of
-from session_core.records import Answer, Burial, Limit, NewSession, Note, UserRevocation
-from session_core.settings import Settings
 
-METADATA: Final = b'{"device": "load test", "agent": "%s"}' % (b"x" * 250)
-TOMBSTONE_MS: Final = 60_000
-"""Short: what a load test revokes is of no use to anybody afterwards."""
-EVENTS: Final = 400
 CLOCK_MS: Final = 50
 """How far the clocks of two servers may be apart: after a failover another one decides what has expired."""
+ENDED_KEPT: Final = 100
+ENDED_SHARE: Final = 0.05
+"""Of the reads: of sessions that were ended."""
 
 
 class WrongAnswerError(Exception):
-    """An answer contradicts what was written; the message says how, without an id that opens a session."""
+    """An answer contradicts what was written; the message says how, without what opens a session."""
 
 
-@dataclass(slots=True)
-class Known:
-    """A session as we have written it."""
-
-    ref: Ref
-    user: str
-    version: str
-    expires: int
-    """Milliseconds of the server's clock, not counting extensions: those are not confirmed by a replica."""
-    durable: bool
+class LostError(WrongAnswerError):
+    """A session that was acknowledged, and should live, is not there."""
 
 
 @dataclass(slots=True)
 class LoadUser:
     """Creates, reads, extends and ends the sessions of some users that nobody else uses."""
 
-    client: Client
+    level: Level
     workload: Workload
-    settings: Settings
     run: str = field(default_factory=lambda: uuid4().hex[:12])
     live: list[Known] = field(default_factory=list)
     ended: list[Known] = field(default_factory=list)
+    doubtful: set[str] = field(default_factory=set)
+    """Names of sessions that may live or not: what ended them was not confirmed."""
+    unanswered: set[str] = field(default_factory=set)
+    """Users one of whose logins was not answered: of such a session we know no name."""
     unconfirmed: int = 0
 
     def prepare(self) -> None:
@@ -58,10 +48,10 @@ class LoadUser:
 
         Raises:
             WrongAnswerError: the answer contradicts what was written.
-            RedisError: refused or not answered.
+            RefusedError: refused or not answered.
         """
         if self.workload.reconnects:
-            self.client.close()
+            self.level.close()
         if operation == "create" or not self.live:
             self.create()
         else:
@@ -70,88 +60,93 @@ class LoadUser:
     def create(self) -> None:
         """Log a user in; at the limit, exactly the sessions that we know of may have to go."""
         user = self._someone()
-        session_id = new_session_id(user)
-        ref, version = ref_of(session_id), uuid4().hex
-        ttl = self.workload.ttl_seconds
-        new = NewSession(
-            ref,
-            user,
-            ttl * 1000,
-            max(ttl, self.settings.session_max_lifetime_seconds) * 1000,
-            METADATA,
-            b"",
-            b"",
-            version,
-        )
-        limit = Limit(self.settings.session_max_concurrent, self.settings.session_limit_policy)
-        answer, durable = self.client.ask_durably(protocol.create(new, limit, Burial(TOMBSTONE_MS, EVENTS)))
-        self.unconfirmed += not durable
-        if answer.record is None:
+        try:
+            created = self.level.create(user, uuid4().hex, self.workload.ttl_seconds)
+        except RefusedError as error:
+            if error.kind != "full":
+                self._doubt(user)
+            raise
+        if created is None:
             return  # the policy `reject` at the limit
-        known = Known(ref, user, version, answer.record.expires, durable)
-        _same(answer, known)
-        for digest in answer.record.evicted:
-            self._evicted(digest)
-        self.live.append(known)
+        self.unconfirmed += not created.session.durable
+        for name in created.evicted:
+            self._evicted(name, created.session)
+        self.live.append(created.session)
+        if not created.same:
+            raise WrongAnswerError("the session is not the one that was asked for")
 
     def validate(self) -> None:
         """Read a session that lives, or one that was ended: it must not answer as one that lives."""
-        if self.ended and random.random() < 0.05:  # noqa: S311, PLR2004 - a twentieth of the reads
-            known = random.choice(self.ended)  # noqa: S311
-            if self.client.ask(protocol.read(known.ref)).code == "ok":
+        if self.ended and random.random() < ENDED_SHARE:  # noqa: S311
+            if self.level.read(random.choice(self.ended)).alive:  # noqa: S311
                 raise WrongAnswerError("a session that was ended answers as one that lives")
             return
         known = random.choice(self.live)  # noqa: S311
-        self._judge(known, self.client.ask(protocol.read(known.ref)))
+        self._judge(known, self.level.read(known))
 
     def touch(self) -> None:
-        """Extend a session."""
+        """Use a session."""
         known = random.choice(self.live)  # noqa: S311
-        self._judge(known, self.client.ask(protocol.refresh(known.ref, protocol.ALWAYS)))
+        self._judge(known, self.level.touch(known))
 
     def revoke(self) -> None:
         """End a session."""
         known = random.choice(self.live)  # noqa: S311
-        note = Note("load test")
-        answer, durable = self.client.ask_durably(protocol.revoke(known.ref, note, Burial(TOMBSTONE_MS, EVENTS)))
-        self.unconfirmed += not durable
         self.live.remove(known)
+        self.doubtful.add(known.name)
+        found, durable = self.level.revoke(known)
+        self.unconfirmed += not durable
         if durable:
-            self.ended = [*self.ended[-99:], known]
-        if answer.record is None or answer.record.revoked is None:
-            _gone(known, answer)
+            self.doubtful.discard(known.name)
+            self.ended = [*self.ended[1 - ENDED_KEPT :], known]
+        if not found.alive:
+            _lost_unless_expired(known, found)
+
+    def audit(self) -> int:
+        """Read all sessions that should live; return how many of the acknowledged ones do not."""
+        lost = 0
+        for known in list(self.live):
+            try:
+                self._judge(known, self.level.read(known))
+            except WrongAnswerError:
+                lost += 1
+        return lost
 
     def clean(self) -> None:
         """End whatever is left of our users."""
-        now = self.client.ask(protocol.clock())
-        for user in {known.user for known in self.live}:
-            what = UserRevocation(user, now, "", Note("load test"))
-            self.client.ask(protocol.revoke_user(what, Burial(TOMBSTONE_MS, EVENTS)))
+        for user in {known.user for known in self.live} | self.unanswered:
+            self.level.end_all(user)
 
     def _someone(self) -> str:
         [rank] = random.choices(range(self.workload.users_each), cum_weights=self.workload.weights)  # noqa: S311
         return f"load-{self.run}-{rank}"
 
-    def _judge(self, known: Known, answer: Answer) -> None:
-        if answer.code == "ok":
-            _same(answer, known)
-        else:
+    def _judge(self, known: Known, found: Found) -> None:
+        if not found.alive:
             self.live.remove(known)
-            _gone(known, answer)
+            _lost_unless_expired(known, found)
+        elif not found.same:
+            raise WrongAnswerError("the session is not the one that was written")
 
-    def _evicted(self, digest: str) -> None:
-        gone = [known for known in self.live if known.ref.digest == digest]
-        if not gone:
+    def _evicted(self, name: str, by: Known) -> None:
+        gone = [known for known in self.live if known.name == name]
+        if not gone and name not in self.doubtful and by.user not in self.unanswered:
             raise WrongAnswerError("a session was evicted that we have not written, or have ended")
-        self.live.remove(gone[0])
+        for known in gone:
+            self.live.remove(known)
+        if by.durable:
+            self.doubtful.discard(name)
+        else:
+            self.doubtful.add(name)
+
+    def _doubt(self, user: str) -> None:
+        """A login of this user may have happened, and may have evicted any other session of the user."""
+        self.unanswered.add(user)
+        for known in self.live:
+            if known.user == user:
+                known.durable = False
 
 
-def _gone(known: Known, answer: Answer) -> None:
-    if known.durable and answer.now < known.expires - CLOCK_MS:
-        raise WrongAnswerError(f"a session that lives is not there: {answer.code}")
-
-
-def _same(answer: Answer, known: Known) -> None:
-    record = answer.record
-    if record is None or (record.user, record.version, record.meta) != (known.user, known.version, METADATA):
-        raise WrongAnswerError("the session is not the one that was written")
+def _lost_unless_expired(known: Known, found: Found) -> None:
+    if known.durable and found.now < known.expires - CLOCK_MS:
+        raise LostError("a session that lives is not there")

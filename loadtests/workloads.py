@@ -19,6 +19,7 @@ class Workload:
         ttl_seconds: of the sessions that it creates.
         prepared: sessions of each load user before the first start.
         reconnects: each operation opens a connection of its own.
+        agent_bytes: length of the longest value in the metadata of its sessions.
     """
 
     about: str
@@ -29,6 +30,7 @@ class Workload:
     ttl_seconds: int = 600
     prepared: int = 20
     reconnects: bool = False
+    agent_bytes: int = 250
     weights: tuple[float, ...] = field(init=False)
     """Cumulative shares of the session users, busiest first."""
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.gate import Latency, Thresholds, ThresholdsError, Verdict, judge, read_thresholds
-from loadtests.record import WRONG, Record
+from loadtests.bounds import Latency, Thresholds, ThresholdsError, read_thresholds
+from loadtests.gate import Verdict, judge
+from loadtests.record import WRONG, Gap, Record, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
 TIGHT = Thresholds(operations={"validate": Latency(p50_ms=5, p99_ms=50)}, longest_gap_seconds=8)
@@ -13,7 +14,7 @@ TIGHT = Thresholds(operations={"validate": Latency(p50_ms=5, p99_ms=50)}, longes
 
 def run(latency: float = 0.002, *, lag: float = 0.000_1, cpu: float = 0.3, count: int = 1000) -> Record:
     """A run of `count` validations that took `latency` seconds each, by a generator that was late by `lag`."""
-    record = Record(cpu={"generator": cpu})
+    record = Record(cpu={"generator": cpu}, target=count)
     for number in range(count):
         record.started(number, number + lag, idle=True)
         record.ended("validate", number // 100, latency)
@@ -67,7 +68,7 @@ def test_a_wrong_answer_breaks_the_gate_whatever_else_is_true() -> None:
 
 def test_errors_are_counted_by_their_ratio() -> None:
     record = run()
-    record.ended("validate", 3, 0.001, "NOREPLICAS")
+    record.ended("validate", 3, 0.001, "unavailable")
 
     assert broken(record) == {"error ratio"}
     assert judge(record, Thresholds(error_ratio=0.01))[0] is Verdict.PASS
@@ -75,14 +76,100 @@ def test_errors_are_counted_by_their_ratio() -> None:
 
 def test_starts_that_never_began_break_the_gate() -> None:
     record = run()
-    record.dropped = 200
+    record.dropped, record.target = 200, 1200
 
     assert broken(record) == {"achieved ratio", "dropped"}
 
 
+def test_starts_that_were_late_are_bounded() -> None:
+    record = run()
+    record.late = 60
+
+    assert broken(record, Thresholds(late_ratio=0.05)) == {"late ratio"}
+    assert not broken(record, Thresholds(late_ratio=0.07))
+
+
+def test_a_rate_that_was_not_reached_breaks_the_gate() -> None:
+    record = run()
+    record.target = 1100
+
+    assert broken(record) == {"achieved ratio"}
+
+
+@pytest.mark.parametrize("field", ["p50_ms", "p95_ms", "p99_ms", "p99_9_ms"])
+def test_every_percentile_is_looked_at(field: str) -> None:
+    assert broken(run(0.02), Thresholds(operations={"validate": Latency(**{field: 19})})) == {f"validate {field}"}
+    assert not broken(run(0.02), Thresholds(operations={"validate": Latency(**{field: 21})}))
+
+
+def test_an_error_is_counted_in_its_class() -> None:
+    record = run()
+    for _ in range(20):
+        record.ended("create", 3, 0.001, "full")
+    record.target += 20
+    allowed = Thresholds(errors={"full": 0.5}, reaches=("full",))
+
+    assert broken(record, allowed) == set()
+    assert broken(record, Thresholds(errors={"full": 0.01})) == {"errors full"}
+    assert broken(record, Thresholds()) == {"error ratio"}
+    record.ended("validate", 3, 0.001, "unavailable")
+    assert broken(record, allowed) == {"error ratio"}
+
+
+def test_a_workload_that_did_not_get_where_it_wanted_says_nothing() -> None:
+    assert judge(run(), Thresholds(errors={"full": 1}, reaches=("full",)))[0] is Verdict.INCONCLUSIVE
+
+
+def test_a_lost_session_breaks_the_gate_whatever_else_is_true() -> None:
+    record = run(cpu=1.0)
+    record.lost = 1
+
+    assert judge(record, TIGHT)[0] is Verdict.BROKEN
+    assert "lost sessions" in broken(record)
+
+
+def stored(*samples: tuple[int, int]) -> Record:
+    record = run()
+    record.samples = {number: Sample(*each) for number, each in enumerate(samples)}
+    return record
+
+
+def test_memory_for_each_session_is_bounded() -> None:
+    record = stored((1_000_000, 10), (1_000_500, 11), (1_200_000, 110))
+
+    assert record.bytes_per_session == 2000
+    assert broken(record, Thresholds(bytes_per_session=1900)) == {"bytes per session"}
+    assert not broken(record, Thresholds(bytes_per_session=2100))
+
+
+@pytest.mark.parametrize("bound", ["bytes_per_session", "memory_drift", "latency_drift"])
+def test_what_could_not_be_measured_says_nothing(bound: str) -> None:
+    record = stored((1_000_000, 10), (1_000_500, 11))
+    record.seconds = {}
+
+    assert judge(record, Thresholds(**{bound: 1}))[0] is Verdict.INCONCLUSIVE
+
+
+def test_memory_that_grows_while_sessions_do_not_breaks_the_gate() -> None:
+    record = stored((0, 0), *((100_000 * (1 + each), 100) for each in range(12)))
+
+    assert broken(record, Thresholds(memory_drift=1.5)) == {"memory drift"}
+    steady = stored((0, 0), *((100_000 + each, 100) for each in range(12)))
+    assert not broken(steady, Thresholds(memory_drift=1.5))
+
+
+def test_latency_that_grows_breaks_the_gate() -> None:
+    record = Record(cpu={"generator": 0.3}, target=12)
+    for second in range(12):
+        record.ended("validate", second, 0.001 * (1 + second))
+
+    assert broken(record, Thresholds(latency_drift=1.5)) == {"latency drift"}
+    assert not broken(record, Thresholds(latency_drift=10))
+
+
 def test_a_gap_without_writes_is_bounded() -> None:
     record = run()
-    record.longest_gap = 8.5
+    record.gaps = [Gap(100.0, 108.5)]
 
     assert broken(record) == {"longest gap s"}
 

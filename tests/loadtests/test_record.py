@@ -2,7 +2,9 @@
 
 import json
 
-from loadtests.record import Record
+import pytest
+
+from loadtests.record import Fault, Gap, Record, Sample
 
 
 def measured(latencies: list[float], *, error: str = "") -> Record:
@@ -15,7 +17,9 @@ def measured(latencies: list[float], *, error: str = "") -> Record:
 
 def test_the_sum_of_two_records_is_the_record_of_both() -> None:
     one, other = measured([0.001, 0.002]), measured([0.1, 0.2, 0.3], error="READONLY")
-    other.dropped, other.longest_gap = 4, 6.5
+    other.dropped, other.lost, other.target = 4, 2, 7.0
+    one.gaps, other.gaps = [Gap(10.0, 16.0), Gap(20.0, 21.0)], [Gap(9.0, 12.5), Gap(15.0, 20.5)]
+    one.samples, other.faults = {3: Sample(1000, 2)}, [Fault(4.0, "kill", "redis-1")]
 
     total = Record()
     for each in (one, other):
@@ -24,7 +28,12 @@ def test_the_sum_of_two_records_is_the_record_of_both() -> None:
     assert total.operations["validate"].answered == 2
     assert total.operations["validate"].errors == {"READONLY": 3}
     assert total.intended == 2 + 3 + 4
-    assert total.longest_gap == 6.5
+    assert total.gaps == [Gap(10.0, 12.5), Gap(15.0, 16.0), Gap(20.0, 20.5)], "nobody wrote"
+    assert total.longest_gap == 2.5
+    assert (total.lost, total.target) == (2, 7.0)
+    assert total.samples == {3: Sample(1000, 2)}
+    assert total.faults == [Fault(4.0, "kill", "redis-1")]
+    assert total.seconds[1].mean_ms == pytest.approx((2 + 200) / 2, rel=0.01)
     assert {number: (each.answered, each.failed) for number, each in total.seconds.items()} == {
         0: (1, 1),
         1: (1, 1),

@@ -1,0 +1,56 @@
+"""Looks at the store once a second while a run goes on: its memory, and how many sessions live."""
+
+import logging
+import time
+from typing import Final
+
+import gevent
+from redis.exceptions import RedisError
+
+from loadtests.client import Client
+from loadtests.record import Sample
+from session_core import protocol
+from session_core.protocol import Call, Reply
+from session_core.settings import Settings
+
+log = logging.getLogger("loadtests")
+EVERY_SECONDS: Final = 1.0
+NOT_DATA: Final = ("mem_clients_normal", "mem_clients_slaves", "mem_replication_backlog", "mem_aof_buffer")
+"""Of INFO memory: what clients, replicas and the append-only file take for a while."""
+
+
+class Watch:
+    """Samples by second; the first one is taken at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take how to reach the primary, as a user that may ask for INFO; without that right there are no samples."""
+        self._client = Client(settings)
+        self.samples: dict[int, Sample] = {}
+        self._look()
+        self._running = gevent.spawn(self._look_on)
+
+    def stop(self) -> dict[int, Sample]:
+        """Look no more; return what was seen."""
+        self._running.kill()
+        self._client.close()
+        return self.samples
+
+    def _look_on(self) -> None:
+        while True:
+            gevent.sleep(EVERY_SECONDS)
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            used = self._client.ask(Call(("INFO", "memory"), _used))
+            sessions = self._client.ask(protocol.count(protocol.index_keys()))
+        except (RedisError, OSError) as error:
+            log.info("the store does not say how much memory it uses: %s", error)
+        else:
+            self.samples[int(time.time())] = Sample(used, sessions)
+
+
+def _used(reply: Reply, _now: int) -> int:
+    text = reply.decode() if isinstance(reply, bytes) else str(reply)
+    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return int(fields["used_memory"]) - sum(int(fields.get(name, 0)) for name in NOT_DATA)
