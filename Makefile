@@ -3,9 +3,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 STACK ?= dev
 CMD ?=
+LEVEL ?= redis
 WORKLOAD ?= steady
 RATE ?= 200
 DURATION ?= 60s
+REPEAT ?= 1
+BASELINE ?=
 THRESHOLDS ?= $(wildcard loadtests/thresholds/$(WORKLOAD).yaml)
 RUN := . ci/env.sh &&
 PULUMI := $(RUN) pulumi --non-interactive --stack $(STACK)
@@ -39,11 +42,10 @@ redis-cli: ## redis-cli on the primary as admin (CMD='HGETALL key' for one comma
 session-env: ## settings of the session library for an application on this host: eval "$$(make session-env)"
 	@$(PULUMI) stack output --json --show-secrets | python -m infra.outputs_env --ca-file .state/$(STACK).ca.pem
 
-load: ## load on a deployment at a fixed rate, and whether it held: WORKLOAD=steady RATE=200 DURATION=60s
-	@$(RUN) settings=$$($(MAKE) --no-print-directory --silent session-env STACK=$(STACK)) && eval "$$settings" && \
-	  locust -f loadtests/locustfile.py --headless --only-summary --users 50 --spawn-rate 50 --stop-timeout 10 \
-	  --workload $(WORKLOAD) --rate $(RATE) --run-time $(DURATION) --report .state/load-$(STACK) \
-	  $(addprefix --thresholds ,$(THRESHOLDS))
+load: ## load on a deployment at a fixed rate, and whether it held: LEVEL=redis|http WORKLOAD=steady RATE=200 DURATION=60s
+	@$(RUN) python -m loadtests --stack $(STACK) --level $(LEVEL) --workload $(WORKLOAD) --rate $(RATE) \
+	  --run-time $(DURATION) --users 50 --spawn-rate 50 --stop-timeout 10 --report .state/load-$(STACK) \
+	  --repeat $(REPEAT) $(addprefix --baseline ,$(BASELINE)) $(addprefix --thresholds ,$(THRESHOLDS))
 
 env: ## exports for your own shell: eval "$$(make env)"
 	@bash ci/env.sh

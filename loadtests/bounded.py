@@ -20,13 +20,16 @@ class NotEndedError(Exception):
     """The command was still running at its time limit; the message has the end of its output."""
 
 
-def run(command: Sequence[str], seconds: float, environment: Mapping[str, str] | None = None) -> Done:
+def run(
+    command: Sequence[str], seconds: float, environment: Mapping[str, str] | None = None, *, shown: bool = False
+) -> Done:
     """Run it to its end; nothing that it has started outlives it.
 
     Args:
         command: program and arguments.
         seconds: time limit.
         environment: all its variables; those of this process if not given.
+        shown: its output goes where ours goes, at once; none is kept.
 
     Raises:
         NotEndedError: killed at the time limit.
@@ -34,8 +37,9 @@ def run(command: Sequence[str], seconds: float, environment: Mapping[str, str] |
     """
     # A file and no pipe: a pipe stays open as long as any grandchild holds it.
     with tempfile.TemporaryFile() as output:
+        stream = None if shown else output
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
         )
         try:
             code = process.wait(seconds)

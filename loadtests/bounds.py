@@ -51,6 +51,8 @@ class Thresholds(_Strict):
     """Mean latency of the last third of the run to that of the first."""
     memory_drift: float | None = Field(default=None, gt=0)
     """Bytes per session of the last third of the run to those of the first."""
+    faults: int = Field(default=0, ge=0)
+    """Faults that must have been injected: else the run says nothing."""
     generator_cpu: float = Field(default=0.9, gt=0, le=1)
     """Share of a core above which a generator process counts as saturated: then it may be to blame itself."""
 

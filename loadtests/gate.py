@@ -120,6 +120,9 @@ def _over_time(record: Record, thresholds: Thresholds) -> Iterator[Finding]:
             yield Finding(name, f"{bound:g}", "not measured", holds=False, blames_generator=True)
         elif bound is not None and found is not None:
             yield _at_most(name, found, bound)
+    if thresholds.faults:
+        enough = len(record.faults) >= thresholds.faults
+        yield Finding("faults", f">= {thresholds.faults}", str(len(record.faults)), enough, blames_generator=True)
 
 
 def _generator(record: Record, thresholds: Thresholds) -> Iterator[Finding]:

@@ -1,12 +1,14 @@
 """Load on sessions, with Locust: `locust -f loadtests/locustfile.py`, with or without its web page.
 
-The target is what the environment says (`eval "$(make session-env)"`, or REDIS_URL and the others by hand).
+The target is a stack (--stack), or what the environment says (`eval "$(make session-env)"`, or REDIS_URL and the others
+by hand).
 """
 
 import logging
 import random
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,15 +20,17 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from loadtests import report
 from loadtests.bounds import Thresholds, read_thresholds
+from loadtests.fault import Blow
 from loadtests.gate import judge
 from loadtests.level import RefusedError
 from loadtests.measured import Measured
 from loadtests.pace import Pace, pace_of
 from loadtests.record import WRONG, Record
+from loadtests.run import Run
 from loadtests.sessions import LoadUser, WrongAnswerError
-from loadtests.target import LEVELS, Aim, TargetError
+from loadtests.target import LEVELS, Aim, Choice, TargetError, aim
 from loadtests.watch import Watch
-from loadtests.workloads import WORKLOADS, Workload
+from loadtests.workloads import FAULT_SECONDS, WORKLOADS, Workload
 
 log = logging.getLogger("loadtests")
 NO_TARGET: Final = 3
@@ -34,9 +38,8 @@ NO_TARGET: Final = 3
 LAST_SECONDS: Final = 0.1
 """What was due in the last moment of the run was in time to be left."""
 MEASURED: Final = Measured()
-AIM: Final = Aim()
-WATCH: Final[list[Watch]] = []
-"""In the process that judges, while a run goes on."""
+MEANWHILE: Final[list[Watch | Blow]] = []
+"""What goes on beside the users, in the process that judges."""
 _REPORTS: Final[dict[str, dict[str, Any]]] = {}
 """What each worker has measured until now."""
 
@@ -59,6 +62,10 @@ def _options(parser: LocustArgumentParser) -> None:
     group.add_argument("--report", default="", help="directory for report.json, report.html, junit.xml")
 
 
+def _rate(options: Any) -> float:  # noqa: ANN401 - Locust's
+    return float(options.rate or WORKLOADS[options.workload].rate)
+
+
 class SessionUser(User):
     """One connection, and starts at a fixed rate: a late answer does not put off the next start."""
 
@@ -66,11 +73,10 @@ class SessionUser(User):
         """Log in the sessions of the workload, then wait for the first start."""
         options = self.environment.parsed_options
         self.workload: Workload = WORKLOADS[options.workload]
-        self.sessions = LoadUser(AIM.level(self.workload.agent_bytes), self.workload)
+        self.sessions = LoadUser(target_of(self.environment).level(self.workload.agent_bytes), self.workload)
         self.sessions.prepare()
         self.mix = (list(self.workload.mix), list(self.workload.mix.values()))
-        rate = options.rate or self.workload.rate
-        self.pace: Pace = pace_of(rate, options.num_users or 1, random.random(), time.perf_counter())  # noqa: S311
+        self.pace: Pace = pace_of(_rate(options), options.num_users or 1, random.random(), time.perf_counter())  # noqa: S311
         gevent.sleep(self.wait_time())
 
     def wait_time(self) -> float:
@@ -118,10 +124,23 @@ class SessionUser(User):
         self.sessions.level.close()
 
 
+@cache
+def target_of(environment: Environment) -> Aim:
+    """What the options and the variables say of the target."""
+    options: Any = environment.parsed_options
+    found = aim(Choice(options.level, options.stack, options.outputs, options.config, environment.host or ""))
+    fault = WORKLOADS[options.workload].fault
+    if fault and (found.deployment is None or fault not in found.deployment.faults.abilities):
+        raise TargetError(
+            f"{options.workload} needs {fault}: give --stack, --outputs, or --config with a command for it"
+        )
+    return found
+
+
 @events.init.add_listener
 def _check(environment: Environment, **_: object) -> None:
     try:
-        AIM.take(environment.parsed_options.level, environment.host)  # type: ignore[union-attr]
+        target_of(environment)
     except TargetError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(NO_TARGET)
@@ -130,11 +149,17 @@ def _check(environment: Environment, **_: object) -> None:
 
 @events.test_start.add_listener
 def _begin(environment: Environment, **_: object) -> None:
-    MEASURED.begin(environment.parsed_options.warm_up)  # type: ignore[union-attr]
+    options: Any = environment.parsed_options
+    MEASURED.begin(options.warm_up)
     _REPORTS.clear()
-    store = AIM.store()
-    if store and not isinstance(environment.runner, WorkerRunner):
-        WATCH[:] = [Watch(store)]
+    if isinstance(environment.runner, WorkerRunner):
+        return
+    found = target_of(environment)
+    if store := found.store():
+        MEANWHILE.append(Watch(store, MEASURED.record.samples))
+    fault = WORKLOADS[options.workload].fault
+    if fault and found.deployment:
+        MEANWHILE.append(Blow(fault, found.deployment, options.warm_up + FAULT_SECONDS, MEASURED.record.faults.append))
 
 
 @events.test_stopping.add_listener
@@ -142,11 +167,9 @@ def _stopping(environment: Environment, **_: object) -> None:
     MEASURED.stop()
     if isinstance(environment.runner, WorkerRunner):
         return
-    options = environment.parsed_options
-    MEASURED.record.target = (options.rate or WORKLOADS[options.workload].rate) * MEASURED.seconds()  # type: ignore[union-attr]
-    for watch in WATCH:
-        MEASURED.record.samples = watch.stop()
-    WATCH.clear()
+    MEASURED.record.target = _rate(environment.parsed_options) * MEASURED.seconds()
+    while MEANWHILE:
+        MEANWHILE.pop().stop()
 
 
 @events.report_to_master.add_listener
@@ -170,7 +193,7 @@ def _judge(environment: Environment, **_: object) -> None:
         record.add(Record.unpacked(each))
     thresholds = read_thresholds(Path(options.thresholds)) if options.thresholds else Thresholds()  # type: ignore[union-attr]
     verdict, findings = judge(record, thresholds)
-    run = report.Run(options.workload, options.level, record, verdict, findings)  # type: ignore[union-attr]
+    run = Run(options.workload, options.level, _rate(options), record, verdict, findings)  # type: ignore[union-attr]
     sys.stdout.write(report.text(run))
     if options.report:  # type: ignore[union-attr]
         report.write(run, Path(options.report))  # type: ignore[union-attr]

@@ -3,39 +3,17 @@
 import json
 import platform
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from html import escape
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
-from loadtests.gate import Finding, Verdict, percentile_ms
-from loadtests.record import Record
+from loadtests.gate import Verdict, percentile_ms
+from loadtests.page import page
+from loadtests.run import PERCENTILES, Run
 
 SCHEMA: Final = 1
-PERCENTILES: Final = (50.0, 95.0, 99.0, 99.9)
-
-STYLE: Final = """
-body { font: 15px sans-serif; margin: 2em; max-width: 60em }
-td, th { padding: .2em .8em; text-align: right }
-td:first-child, th:first-child { text-align: left }
-svg { width: 100%; height: auto }
-polyline { fill: none; stroke: #06c; stroke-width: 1.5 }
-path { stroke: #999 }
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What was run, what was measured, and what that means."""
-
-    workload: str
-    level: str
-    record: Record
-    verdict: Verdict
-    findings: Sequence[Finding]
 
 
 def text(run: Run) -> str:
@@ -66,6 +44,7 @@ def plain(run: Run) -> dict[str, Any]:
         },
         "workload": run.workload,
         "level": run.level,
+        "rate": run.rate,
         "verdict": run.verdict.value,
         "findings": [asdict(each) for each in run.findings],
         "operations": {
@@ -84,6 +63,7 @@ def plain(run: Run) -> dict[str, Any]:
         "latency_drift": run.record.latency_drift,
         "memory_drift": run.record.memory_drift,
         "longest_gap_seconds": run.record.longest_gap,
+        "faults": [each._asdict() for each in run.record.faults],
         "generator_lag_ms": {f"p{each:g}": run.record.lag.get_value_at_percentile(each) / 1000 for each in PERCENTILES},
         "record": run.record.packed(),
     }
@@ -98,7 +78,7 @@ def write(run: Run, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "report.json").write_text(json.dumps(plain(run), indent=1) + "\n", "utf-8")
     (directory / "junit.xml").write_text(junit(run), "utf-8")
-    (directory / "report.html").write_text(html(run), "utf-8")
+    (directory / "report.html").write_text(page(run), "utf-8")
 
 
 def junit(run: Run) -> str:
@@ -115,53 +95,3 @@ def junit(run: Run) -> str:
             lines.append(f"    <{kind} message={quoteattr(f'allowed {each.allowed}, found {each.found}')}/>")
         lines.append("  </testcase>")
     return "\n".join([*lines, "</testsuite>", ""])
-
-
-def html(run: Run) -> str:
-    """One page: verdict, thresholds, operations, and what happened second by second."""
-    thresholds = [(each.name, each.allowed, each.found, "yes" if each.holds else "no") for each in run.findings]
-    operations = [
-        (
-            name,
-            each.answered,
-            each.errors.total(),
-            *(f"{percentile_ms(each, percentile):.2f}" for percentile in PERCENTILES),
-        )
-        for name, each in sorted(run.record.operations.items())
-    ]
-    names = ("operation", "answered", "failed", *(f"p{each:g} ms" for each in PERCENTILES))
-    return "\n".join(
-        [
-            "<!doctype html>",
-            f'<html lang="en"><meta charset="utf-8"><title>Load test {escape(run.workload)}</title>',
-            f"<style>{STYLE}</style>",
-            f"<h1>{escape(run.workload)}: {run.verdict}</h1>",
-            "<h2>Thresholds</h2>",
-            _table(("threshold", "allowed", "found", "holds"), thresholds),
-            "<h2>Operations, from their intended start</h2>",
-            _table(names, operations),
-            "<h2>Second by second</h2>",
-            _plot([each.answered for _, each in sorted(run.record.seconds.items())], "answered a second"),
-            _plot([each.longest_us / 1000 for _, each in sorted(run.record.seconds.items())], "longest latency, ms"),
-            _plot([each.failed for _, each in sorted(run.record.seconds.items())], "failed a second"),
-            "</html>",
-            "",
-        ]
-    )
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    head = "".join(f"<th>{escape(name)}" for name in names)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}" for cell in row) for row in rows)
-    return f"<table><tr>{head}{body}</table>"
-
-
-def _plot(values: Sequence[float], title: str) -> str:
-    top = max(values, default=0) or 1
-    step = 900 / max(1, len(values) - 1)
-    points = " ".join(f"{number * step:.1f},{100 - 90 * value / top:.1f}" for number, value in enumerate(values))
-    picture = f'<path d="M0 100H900"/><polyline points="{points}"/>'
-    caption = f"<figcaption>{escape(title)} (top: {top:.4g})</figcaption>"
-    return (
-        f'<figure>{caption}<svg viewBox="0 0 900 105" role="img"><title>{escape(title)}</title>{picture}</svg></figure>'
-    )

@@ -20,20 +20,19 @@ NOT_DATA: Final = ("mem_clients_normal", "mem_clients_slaves", "mem_replication_
 
 
 class Watch:
-    """Samples by second; the first one is taken at once."""
+    """Puts samples by second into a dict; the first one is taken at once."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, samples: dict[int, Sample]) -> None:
         """Take how to reach the primary, as a user that may ask for INFO; without that right there are no samples."""
         self._client = Client(settings)
-        self.samples: dict[int, Sample] = {}
+        self._samples = samples
         self._look()
         self._running = gevent.spawn(self._look_on)
 
-    def stop(self) -> dict[int, Sample]:
-        """Look no more; return what was seen."""
+    def stop(self) -> None:
+        """Look no more."""
         self._running.kill()
         self._client.close()
-        return self.samples
 
     def _look_on(self) -> None:
         while True:
@@ -47,7 +46,7 @@ class Watch:
         except (RedisError, OSError) as error:
             log.info("the store does not say how much memory it uses: %s", error)
         else:
-            self.samples[int(time.time())] = Sample(used, sessions)
+            self._samples[int(time.time())] = Sample(used, sessions)
 
 
 def _used(reply: Reply, _now: int) -> int:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
+FAULT_SECONDS: Final = 5.0
+STEADY: Final = {"validate": 85, "touch": 10, "create": 4, "revoke": 1}
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -20,6 +23,7 @@ class Workload:
         prepared: sessions of each load user before the first start.
         reconnects: each operation opens a connection of its own.
         agent_bytes: length of the longest value in the metadata of its sessions.
+        fault: done to the primary once, `FAULT_SECONDS` after the warm-up (`conformance.faults`); empty: nothing.
     """
 
     about: str
@@ -31,6 +35,7 @@ class Workload:
     prepared: int = 20
     reconnects: bool = False
     agent_bytes: int = 250
+    fault: str = ""
     weights: tuple[float, ...] = field(init=False)
     """Cumulative shares of the session users, busiest first."""
 
@@ -43,8 +48,30 @@ class Workload:
 WORKLOADS: Final[Mapping[str, Workload]] = {
     "steady": Workload(
         "an ordinary hour: mostly requests of users who are logged in",
-        {"validate": 85, "touch": 10, "create": 4, "revoke": 1},
+        STEADY,
         rate=500,
+    ),
+    "soak": Workload(
+        "the same for hours: whether latency and memory stay what they are",
+        STEADY,
+        rate=100,
+    ),
+    "failover_under_load": Workload(
+        "the primary is killed in the middle: what is lost, and for how long no login is possible",
+        {"validate": 50, "create": 40, "revoke": 10},
+        rate=200,
+        users_each=1000,
+        skew=0,
+        fault="kill",
+    ),
+    "memory_pressure": Workload(
+        "large sessions until the memory is full: logins are refused, everybody else stays in",
+        {"validate": 35, "create": 60, "revoke": 5},
+        rate=300,
+        users_each=10_000,
+        skew=0,
+        prepared=5,
+        agent_bytes=15_000,
     ),
     "login_storm": Workload(
         "everybody logs in at once, as after an outage or at nine o'clock",

@@ -20,18 +20,25 @@ async def stack(name: str, directory: Path) -> Target:
     """Ask Pulumi for the outputs of a stack.
 
     Raises:
+        OutputsError: as `outputs_of`.
+    """
+    return target_of(await asyncio.to_thread(outputs_of, name), "stack", directory)
+
+
+def outputs_of(name: str) -> StackOutputs:
+    """Ask Pulumi for the outputs of a stack. Blocks.
+
+    Raises:
         OutputsError: Pulumi does not know it, or cannot read it; the message is Pulumi's.
     """
     command = ["pulumi", "--non-interactive", "stack", "output", "--json", "--show-secrets", "--stack", name]
     try:
-        done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, check=False, timeout=120
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise OutputsError(f'{" ".join(command)}: {error} (first: eval "$(make env)")') from None
     if done.returncode:
         raise OutputsError(f"{' '.join(command)}: {done.stderr.strip()}")
-    return target_of(parse(json.loads(done.stdout), f"the outputs of stack {name}"), "stack", directory)
+    return parse(json.loads(done.stdout), f"the outputs of stack {name}")
 
 
 def target_of(outputs: StackOutputs, kind: str, directory: Path, *, exclusive: bool = False) -> Target:

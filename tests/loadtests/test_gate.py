@@ -6,7 +6,8 @@ import pytest
 
 from loadtests.bounds import Latency, Thresholds, ThresholdsError, read_thresholds
 from loadtests.gate import Verdict, judge
-from loadtests.record import WRONG, Gap, Record, Sample
+from loadtests.record import WRONG, Fault, Gap, Record, Sample
+from loadtests.workloads import WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
 TIGHT = Thresholds(operations={"validate": Latency(p50_ms=5, p99_ms=50)}, longest_gap_seconds=8)
@@ -120,6 +121,14 @@ def test_a_workload_that_did_not_get_where_it_wanted_says_nothing() -> None:
     assert judge(run(), Thresholds(errors={"full": 1}, reaches=("full",)))[0] is Verdict.INCONCLUSIVE
 
 
+def test_a_fault_that_was_not_injected_says_nothing() -> None:
+    record = run()
+    assert judge(record, Thresholds(faults=1))[0] is Verdict.INCONCLUSIVE
+
+    record.faults = [Fault(3.0, "kill", "redis-1")]
+    assert judge(record, Thresholds(faults=1))[0] is Verdict.PASS
+
+
 def test_a_lost_session_breaks_the_gate_whatever_else_is_true() -> None:
     record = run(cpu=1.0)
     record.lost = 1
@@ -186,6 +195,11 @@ def test_an_operation_with_a_bound_that_never_ended_well_breaks_it() -> None:
 @pytest.mark.parametrize("file", sorted((ROOT / "loadtests" / "thresholds").iterdir()), ids=lambda file: file.name)
 def test_the_files_of_the_kit_can_be_read(file: Path) -> None:
     assert read_thresholds(file).operations
+    assert file.stem in WORKLOADS
+
+
+def test_every_workload_has_a_file() -> None:
+    assert {file.stem for file in (ROOT / "loadtests" / "thresholds").iterdir()} == set(WORKLOADS)
 
 
 @pytest.mark.parametrize(

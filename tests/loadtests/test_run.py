@@ -30,7 +30,7 @@ def test_a_good_target_passes_and_the_report_says_what_was_done(load: Load) -> N
     cases = ET.parse(load.report / "junit.xml").getroot().findall("testcase")
     assert len(cases) == len(found["findings"]) >= 5
     page = (load.report / "report.html").read_text()
-    assert "steady: pass" in page
+    assert "steady, redis: pass" in page
     assert "http" not in page, "nothing is loaded from elsewhere"
     admin = load.server.admin()
     assert sum(admin.zcard(key) for key in admin.keys("session_index:{*}")) == 0, "what it wrote is ended"
