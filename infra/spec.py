@@ -5,13 +5,27 @@ A value that contradicts another one is refused here, whoever builds the model.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from infra.section import ContradictionError, Problem, Section
 from infra.service import AuthSpec, JwtSpec, KeycloakSpec, ServiceSpec, login_contradictions, login_warnings
-from infra.values import HIGHEST_PORT, MEBIBYTE, Bytes, Image, MasterName, MaxmemoryPolicy, Odd, Port, SavePoints
+from infra.values import (
+    HIGHEST_PORT,
+    MEBIBYTE,
+    Bytes,
+    DnsLabel,
+    DnsName,
+    HeaderName,
+    Image,
+    MasterName,
+    MaxmemoryPolicy,
+    Odd,
+    Port,
+    Quantity,
+    SavePoints,
+)
 
 
 class RedisSpec(Section):
@@ -105,9 +119,33 @@ class ComposeTarget(Section):
     """Whether `pulumi destroy` deletes the sessions as well"""
 
 
-Target = ComposeTarget
-"""Where to deploy. The next targets join here, in a union told apart by `kind`."""
-TARGET_SECTIONS: Mapping[str, type[Target]] = {"compose": ComposeTarget}
+class KubernetesTarget(Section):
+    """A Kubernetes cluster, 1.29 or newer; all parts are in one namespace."""
+
+    kind: Literal["kubernetes"] = "kubernetes"
+    namespace: DnsLabel = ""
+    """Namespace of all parts; empty for redis-session-kit-<stack>"""
+    cluster_domain: DnsName = "cluster.local"
+    """Domain of the cluster's own DNS"""
+    storage_class: DnsName = ""
+    """StorageClass of the volumes; empty for the cluster's default"""
+    redis_storage: Quantity = "2Gi"
+    """Size of the volume of each Redis node; an existing volume keeps its size"""
+    anti_affinity: Literal["required", "preferred"] = "required"
+    """Whether nodes of one kind must run on different machines, or only should"""
+    client_ip_header: HeaderName = ""
+    """Header in which your ingress names the client's address; empty for none in front"""
+    delete_data: bool = False
+    """Whether deleting the StatefulSets deletes the sessions as well"""
+
+
+Target = Annotated[ComposeTarget | KubernetesTarget, Field(discriminator="kind")]
+"""Where to deploy, told apart by `kind`."""
+TARGET_SECTIONS: Mapping[str, type[ComposeTarget | KubernetesTarget]] = {
+    "compose": ComposeTarget,
+    "kubernetes": KubernetesTarget,
+}
+T = TypeVar("T", ComposeTarget, KubernetesTarget)
 
 
 class DeploymentSpec(Section):
@@ -131,11 +169,19 @@ class DeploymentSpec(Section):
         return self
 
 
+def target_of(spec: DeploymentSpec, kind: type[T]) -> T:
+    """The section of the target, which must be of `kind`: what is made for one target cannot be made for another."""
+    if not isinstance(spec.target, kind):
+        raise TypeError(f"the target is {spec.target.kind}, not {kind.model_fields['kind'].default}")
+    return spec.target
+
+
 def published_ports(spec: DeploymentSpec) -> Mapping[str, int]:
     """Port of each host of a compose deployment (`redis-1`, `sentinel-1`, `gateway`), inside and outside."""
-    ports = {f"redis-{n + 1}": spec.target.redis_port + n for n in range(spec.redis.nodes)}
-    ports |= {f"sentinel-{n + 1}": spec.target.sentinel_port + n for n in range(spec.sentinel.nodes)}
-    return ports | {"gateway": spec.target.https_port}
+    target = target_of(spec, ComposeTarget)
+    ports = {f"redis-{n + 1}": target.redis_port + n for n in range(spec.redis.nodes)}
+    ports |= {f"sentinel-{n + 1}": target.sentinel_port + n for n in range(spec.sentinel.nodes)}
+    return ports | {"gateway": target.https_port}
 
 
 def _contradictions(spec: DeploymentSpec) -> Iterator[Problem]:
@@ -182,7 +228,8 @@ def _contradictions(spec: DeploymentSpec) -> Iterator[Problem]:
             (("session", "deadline_seconds"),),
         )
     yield from login_contradictions(spec.service, spec.auth, spec.keycloak, spec.jwt)
-    yield from _port_clash(spec)
+    if isinstance(spec.target, ComposeTarget):
+        yield from _port_clash(spec)
 
 
 def _port_clash(spec: DeploymentSpec) -> Iterator[Problem]:
@@ -229,7 +276,7 @@ def warnings(spec: DeploymentSpec) -> tuple[str, ...]:
         found.append("sessionWaitReplicas 0: no write is confirmed, so every session may be lost in a failover.")
     if spec.service.replicas == 1:
         found.append("serviceReplicas 1: each update of the service is an outage.")
-    if spec.keycloak.server_url and not spec.target.publish:
+    if spec.keycloak.server_url and isinstance(spec.target, ComposeTarget) and not spec.target.publish:
         found.append(
             "compose.publish false: the network is internal, so the service reaches only a Keycloak that is in it."
         )

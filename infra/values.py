@@ -145,13 +145,27 @@ def _given_key(value: object) -> bool:
     return _given(value)
 
 
+def _matching(pattern: str, bound: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(bound)
+        return value
+
+    return AfterValidator(check)
+
+
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123, as Kubernetes asks for it
+
 Bytes = Annotated[int, BeforeValidator(parse_bytes, json_schema_input_type=str)]
 Certificates = Annotated[str, AfterValidator(_certificates)]
+DnsLabel = Annotated[str, _matching(rf"({_LABEL})?", "1 to 63 of the characters a-z 0-9 -, or empty")]
+DnsName = Annotated[str, _matching(rf"({_LABEL}(\.{_LABEL})*)?", "a DNS name in lower case, or empty")]
 _SECRET = WithJsonSchema({"type": "string", "default": "", "secret": True})
 Given = Annotated[bool, BeforeValidator(_given), _SECRET]
 """Whether a secret is set: what it is, is not kept."""
 GivenKey = Annotated[bool, BeforeValidator(_given_key), _SECRET]
 """Whether the key of a signature is set."""
+HeaderName = Annotated[str, _matching(r"[A-Za-z0-9-]*", "the name of a header, such as X-Forwarded-For, or empty")]
 Image = Annotated[str, AfterValidator(_image)]
 MasterName = Annotated[str, AfterValidator(_master_name)]
 Name = Annotated[str, AfterValidator(_name)]
@@ -159,6 +173,7 @@ Odd = Annotated[int, AfterValidator(_odd)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[str, AfterValidator(_origins)]
 Port = Annotated[int, Field(ge=1024, le=HIGHEST_PORT)]
+Quantity = Annotated[str, _matching(r"[1-9][0-9]*(Mi|Gi|Ti)", "a size with the unit Mi, Gi or Ti, such as 2Gi")]
 Reachable = Annotated[str, AfterValidator(_reachable)]
 SavePoints = Annotated[str, AfterValidator(_save_points)]
 Word = Annotated[str, AfterValidator(_word)]

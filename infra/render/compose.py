@@ -6,7 +6,7 @@ import yaml
 
 from infra.render.session_settings import login_settings, session_settings
 from infra.render.topology import EXPORTER_PORT, KIT, SECRETS, Node, Topology, topology
-from infra.spec import DeploymentSpec
+from infra.spec import ComposeTarget, DeploymentSpec, target_of
 
 MEBIBYTE = 1024 * 1024
 REDIS_USER, GATEWAY_USER, SERVICE_USER, EXPORTER_USER = "999:999", "101:101", "10001:10001", "59000:59000"
@@ -24,15 +24,15 @@ def hash_variable(service: str) -> str:
 
 def compose_yaml(spec: DeploymentSpec, deployment: str) -> str:
     """The compose file of `deployment`; its directory holds one folder of files for each service."""
-    parts = topology(spec)
+    parts, publish = topology(spec), target_of(spec, ComposeTarget).publish
     services: dict[str, Any] = {node.name: _redis(spec, parts, node) for node in parts.redis}
     services |= {node.name: _sentinel(spec, parts, node) for node in parts.sentinels}
     services["functions"] = _functions(spec)
     services |= {name: _session(spec, name) for name in parts.services}
     services["gateway"] = _gateway(spec)
     services["exporter"] = _exporter(spec)
-    networks: dict[str, Any] = {"data": {"internal": not spec.target.publish}}
-    if spec.target.publish:
+    networks: dict[str, Any] = {"data": {"internal": not publish}}
+    if publish:
         networks["edge"] = {}
     project = {
         "name": project_name(deployment),
@@ -102,7 +102,7 @@ def _sentinel(spec: DeploymentSpec, parts: Topology, node: Node) -> dict[str, An
 
 
 def _ports(spec: DeploymentSpec, port: int) -> dict[str, Any]:
-    return {"ports": [f"127.0.0.1:{port}:{port}"]} if spec.target.publish else {}
+    return {"ports": [f"127.0.0.1:{port}:{port}"]} if target_of(spec, ComposeTarget).publish else {}
 
 
 def _functions(spec: DeploymentSpec) -> dict[str, Any]:
@@ -153,18 +153,19 @@ def _session(spec: DeploymentSpec, name: str) -> dict[str, Any]:
 
 
 def _gateway(spec: DeploymentSpec) -> dict[str, Any]:
+    target = target_of(spec, ComposeTarget)
     return _container(
         "gateway",
         spec.gateway.image,
         GATEWAY_USER,
         64,
-        networks=["data", "edge"] if spec.target.publish else ["data"],
+        networks=["data", "edge"] if target.publish else ["data"],
         entrypoint=["nginx", "-c", f"{KIT}/nginx.conf", "-g", "daemon off;"],
         volumes=[_bind("gateway", KIT)],
         tmpfs=["/tmp:uid=101,gid=101,mode=0700,size=64m"],
         # Written once the configuration is read and the port is open.
         healthcheck=_healthcheck("sh", "-c", "kill -0 $$(cat /tmp/nginx.pid)"),
-    ) | _ports(spec, spec.target.https_port)
+    ) | _ports(spec, target.https_port)
 
 
 def _exporter(spec: DeploymentSpec) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from infra.render.sentinel_conf import sentinel_auth_conf, sentinel_conf
 from infra.render.session_settings import login_secrets
 from infra.render.topology import KEYCLOAK_CA, TLS, topology
 from infra.render.users_acl import REDIS_RULES, SENTINEL_RULES, users_acl
-from infra.spec import DeploymentSpec
+from infra.spec import ComposeTarget, DeploymentSpec, target_of
 
 USERS = tuple(REDIS_RULES)
 """ACL users of a deployment, each with one password for the Redis nodes and the Sentinels."""
@@ -22,7 +22,7 @@ ADMIN_TOKEN = "admin-token"  # noqa: S105 - a name
 def plain_files(spec: DeploymentSpec, deployment: str) -> dict[str, str]:
     """Files without secrets, by path in the project's directory."""
     parts = topology(spec)
-    gateway = gateway_conf(spec.target.https_port, spec.session.deadline_seconds)
+    gateway = gateway_conf(target_of(spec, ComposeTarget).https_port, spec.session.deadline_seconds)
     files = {"compose.yaml": compose_yaml(spec, deployment), "gateway/nginx.conf": gateway}
     for node in parts.redis:
         files[f"{node.name}/redis.conf"] = redis_conf(spec.redis, node)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from infra.spec import DeploymentSpec
+from infra.spec import ComposeTarget, DeploymentSpec, target_of
 
 KIT = "/run/kit"
 """Directory with a container's rendered files, read-only."""
@@ -48,11 +48,11 @@ class Topology:
 
 
 def topology(spec: DeploymentSpec) -> Topology:
-    """The parts that `spec` asks for."""
-    redis_port, sentinel_port = spec.target.redis_port, spec.target.sentinel_port
+    """The parts that `spec` asks for; its target is compose."""
+    target = target_of(spec, ComposeTarget)
     return Topology(
-        redis=tuple(Node(f"redis-{i + 1}", redis_port + i) for i in range(spec.redis.nodes)),
-        sentinels=tuple(Node(f"sentinel-{i + 1}", sentinel_port + i) for i in range(spec.sentinel.nodes)),
+        redis=tuple(Node(f"redis-{i + 1}", target.redis_port + i) for i in range(spec.redis.nodes)),
+        sentinels=tuple(Node(f"sentinel-{i + 1}", target.sentinel_port + i) for i in range(spec.sentinel.nodes)),
         services=tuple(f"session-{i + 1}" for i in range(spec.service.replicas)),
         master_name=spec.sentinel.master_name,
     )

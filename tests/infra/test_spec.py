@@ -96,11 +96,11 @@ def test_session_settings_that_contradict_each_other_or_the_nodes_are_refused(se
 )
 def test_ports_that_overlap_or_run_out_are_refused(target: dict[str, int], field: str) -> None:
     with pytest.raises(ValidationError, match=rf"target\.{field}"):
-        spec(target=target)
+        spec(target={"kind": "compose", **target})
 
 
 def test_each_host_has_a_port_of_its_own() -> None:
-    ports = published_ports(spec(redis={"nodes": 5}, target={"redis_port": 7000}))
+    ports = published_ports(spec(redis={"nodes": 5}, target={"kind": "compose", "redis_port": 7000}))
 
     assert ports["redis-1"] == 7000
     assert ports["redis-5"] == 7004

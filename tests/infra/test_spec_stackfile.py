@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.spec import DeploymentSpec
+from infra.spec import TARGET_SECTIONS, ComposeTarget, DeploymentSpec, KubernetesTarget
 from infra.stackfile import SpecError, load_spec, settings
 
 STACK_FILE = "stacks/Pulumi.dev.yaml"
@@ -45,7 +45,7 @@ def test_values_are_read_from_the_strings_that_the_engine_passes_on() -> None:
     assert (spec.sentinel.nodes, spec.sentinel.quorum) == (5, 3)
     assert not spec.session.sliding_window
     assert spec.redis.save == ""
-    assert (spec.target.redis_port, spec.target.delete_data) == (7000, True)
+    assert spec.target == ComposeTarget(redis_port=7000, delete_data=True)
 
 
 def test_one_message_has_every_wrong_key_with_its_value_bound_and_remedy() -> None:
@@ -124,7 +124,7 @@ def test_every_suggested_value_is_accepted() -> None:
 def test_a_target_that_does_not_exist_is_refused_with_the_list() -> None:
     message = refusal({"target": "composed", "redisNodes": "x"})
 
-    assert "target: composed\n      must be one of compose\n" in message
+    assert "target: composed\n      must be one of compose, kubernetes\n" in message
 
 
 @pytest.mark.parametrize("section", ["6379", "[6379]", "{redisPort: 1", [6379]])
@@ -220,15 +220,17 @@ def test_a_short_key_of_signatures_is_refused_without_repeating_it() -> None:
 
 
 def test_the_project_declares_exactly_the_settings_of_the_spec() -> None:
-    known = settings("compose")
-    flat = {key: setting for key, setting in known.items() if "." not in key}
-    section = ", ".join(
-        f"{key.partition('.')[2]} ({json.dumps(setting.default)})" for key, setting in known.items() if "." in key
-    )
+    flat = {key: setting for key, setting in settings("compose").items() if "." not in key}
 
     declared = dict(PROJECT["config"])
     assert declared.pop("target")["default"] == DeploymentSpec().target.kind
-    assert declared.pop("compose") == {"type": "object", "default": {}, "description": f"Target compose: {section}"}
+    for kind in TARGET_SECTIONS:
+        section = ", ".join(
+            f"{key.partition('.')[2]} ({json.dumps(setting.default)})"
+            for key, setting in settings(kind).items()
+            if "." in key
+        )
+        assert declared.pop(kind) == {"type": "object", "default": {}, "description": f"Target {kind}: {section}"}
     assert declared == {
         key: {
             "type": setting.schema["type"],
@@ -239,11 +241,21 @@ def test_the_project_declares_exactly_the_settings_of_the_spec() -> None:
     }
 
 
+def test_the_settings_of_a_cluster_are_read_and_refused_like_all_others() -> None:
+    spec = load_spec({"target": "kubernetes", "kubernetes": {"namespace": "sessions"}}, STACK_FILE)
+    assert spec.target == KubernetesTarget(namespace="sessions")
+
+    message = refusal({"target": "kubernetes", "kubernetes": {"namespace": "Sessions", "redisStorage": "2G"}})
+    assert "kubernetes.namespace: Sessions\n      must be 1 to 63 of the characters a-z 0-9 -, or empty\n" in message
+    assert "pulumi config set --path kubernetes.redisStorage 2Gi" in message
+
+
 def test_the_defaults_that_the_project_declares_make_the_default_spec() -> None:
     declared = {key: entry["default"] for key, entry in PROJECT["config"].items()}
 
     assert load_spec(
-        {key: value if key == "compose" else str(value) for key, value in declared.items()}, STACK_FILE
+        {key: value if key == "compose" else str(value) for key, value in declared.items() if key != "kubernetes"},
+        STACK_FILE,
     ) == (DeploymentSpec())
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.components.kept_secrets import KeptSecrets, completed
 from infra.render.topology import topology
 from infra.spec import ComposeTarget, DeploymentSpec
 from infra.targets.compose.__main__ import render
-from infra.targets.compose.kept_secrets import KeptSecrets, completed
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
 NAME = f"test-rt-metrics-{os.getpid()}"
@@ -40,7 +40,7 @@ def docker(*words: str) -> str:
 def _deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The directory of a deployment that runs."""
     out = tmp_path_factory.mktemp("metrics") / "out"
-    render(SPEC, NAME, out, completed(KeptSecrets(), NAME, topology(SPEC)), {})
+    render(SPEC, NAME, out, completed(KeptSecrets(), NAME, topology(SPEC).certified), {})
     try:
         docker("compose", "--project-directory", str(out), "up", "--detach", "--wait")
         yield out

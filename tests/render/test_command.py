@@ -14,13 +14,14 @@ import httpx
 import pytest
 from cryptography import x509
 
+from infra.components.kept_secrets import KeptSecrets, Pair, completed
 from infra.components.pki import issue_authority, issue_node
 from infra.outputs import read as read_outputs
 from infra.render.project import ADMIN_TOKEN, USERS
 from infra.render.topology import topology
 from infra.spec import DeploymentSpec
-from infra.targets.compose.__main__ import SECRETS_FILE, main
-from infra.targets.compose.kept_secrets import KeptSecrets, Pair, completed
+from infra.targets.command import SECRETS_FILE
+from infra.targets.compose.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 NAME = f"test-rt-{os.getpid()}"
@@ -194,13 +195,13 @@ def test_certificates_that_end_soon_are_renewed_and_the_authority_keeps_its_key(
     soon = (datetime.now(UTC) + timedelta(days=29)).date().isoformat()
     authority = issue_authority("old", soon)
     ending = issue_node(authority, "redis-1", ["redis-1"], soon)
-    fresh = completed(KeptSecrets(), "x", PARTS)
+    fresh = completed(KeptSecrets(), "x", PARTS.certified)
     kept = KeptSecrets(
         passwords=fresh.passwords,
         authority=Pair(cert_pem=authority.cert_pem, key_pem=authority.key_pem),
         certificates={"redis-1": Pair(cert_pem=ending.cert_pem, key_pem=ending.key_pem)},
     )
-    renewed = completed(kept, "x", PARTS)
+    renewed = completed(kept, "x", PARTS.certified)
     assert renewed.passwords == fresh.passwords
     assert renewed.authority
     assert renewed.authority.key_pem == authority.key_pem

@@ -12,6 +12,7 @@ import yaml
 from infra.render.project import ADMIN_TOKEN, USERS
 from infra.render.topology import Node, Topology, topology
 from infra.render.users_acl import REDIS_RULES, SENTINEL_RULES
+from infra.spec import ComposeTarget, target_of
 from session_core.service.settings import ServiceSettings
 from tests.render.deployments import GIVEN, KEYCLOAK_CA, PASSWORDS, SPECS, every, plain, secret
 
@@ -110,19 +111,21 @@ def test_ports_are_published_on_this_host_alone_and_are_the_same_inside(name: st
             address, outside, inside = port.split(":")
             assert (address, outside) == ("127.0.0.1", inside)
             found.append((service, int(outside)))
-    published = [(node.name, node.port) for node in nodes(name)] + [("gateway", spec.target.https_port)]
-    assert found == (published if spec.target.publish else [])
+    published = [(node.name, node.port) for node in nodes(name)] + [
+        ("gateway", target_of(spec, ComposeTarget).https_port)
+    ]
+    assert found == (published if target_of(spec, ComposeTarget).publish else [])
 
 
 def test_a_deployment_that_publishes_nothing_has_no_way_out(name: str) -> None:
-    networks, publish = compose(name)["networks"], SPECS[name].target.publish
+    networks, publish = compose(name)["networks"], target_of(SPECS[name], ComposeTarget).publish
     assert networks["data"] == {"internal": not publish}
     assert ("edge" in networks) is publish
 
 
 def test_only_the_gateway_is_on_the_edge(name: str) -> None:
     on_edge = [service for service, settings in services(name).items() if "edge" in settings["networks"]]
-    assert on_edge == (["gateway"] if SPECS[name].target.publish else [])
+    assert on_edge == (["gateway"] if target_of(SPECS[name], ComposeTarget).publish else [])
 
 
 def test_sentinels_stop_before_the_nodes_they_watch(name: str) -> None:
@@ -267,7 +270,7 @@ def test_nothing_listens_without_tls(name: str) -> None:
         ]
     nginx = plain(name)["gateway/nginx.conf"]
     listening = [line.split() for line in nginx.splitlines() if line.split()[:1] == ["listen"]]
-    assert listening == [["listen", str(SPECS[name].target.https_port), "ssl;"]]
+    assert listening == [["listen", str(target_of(SPECS[name], ComposeTarget).https_port), "ssl;"]]
 
 
 def test_every_node_announces_its_name(name: str) -> None:

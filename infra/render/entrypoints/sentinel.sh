@@ -53,6 +53,7 @@ discovered() {
 }
 
 main() {
+  trap 'exit 143' TERM INT # as the first process of a container it would not hear of them by default
   mkdir -p "$RUN"
   primary=$(configured "$(remembered)")
   until [ -n "$primary" ]; do

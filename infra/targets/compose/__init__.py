@@ -11,7 +11,7 @@ from infra.components.credentials import Credentials, stack_secrets
 from infra.render.project import ADMIN_TOKEN, USERS, plain_files, secret_files
 from infra.render.session_settings import login_secrets
 from infra.render.topology import topology
-from infra.spec import DeploymentSpec, published_ports
+from infra.spec import ComposeTarget, DeploymentSpec, published_ports, target_of
 from infra.targets.compose.exported import outputs
 from infra.targets.compose.provider import ComposeProvider
 
@@ -60,7 +60,7 @@ class ComposeDeployment(pulumi.ComponentResource):
                     "others": ["gateway", "exporter"],
                     "master_name": parts.master_name,
                 },
-                "deleteData": spec.target.delete_data,
+                "deleteData": target_of(spec, ComposeTarget).delete_data,
             },
             child,
         )
@@ -80,6 +80,6 @@ def _images(spec: DeploymentSpec) -> dict[str, str]:
 def _ports(spec: DeploymentSpec) -> dict[str, int]:
     """Published ports by the key that sets them and the part they are of."""
     keys = {"redis": "compose.redisPort", "sentinel": "compose.sentinelPort", "gateway": "compose.httpsPort"}
-    if not spec.target.publish:
+    if not target_of(spec, ComposeTarget).publish:
         return {}
     return {f"{keys[part.partition('-')[0]]} {part}": port for part, port in published_ports(spec).items()}

@@ -1,7 +1,7 @@
 """Passwords and certificates of a deployment without Pulumi, in one JSON file beside its rendered files."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from infra.components.credentials import PASSWORD_BYTES
 from infra.components.pki import AUTHORITY_DAYS, NODE_DAYS, RENEWAL, Certificate, expiry, issue_authority, issue_node
 from infra.render.project import ADMIN_TOKEN, USERS
-from infra.render.topology import Topology
 
 
 class SecretsError(ValueError):
@@ -54,8 +53,10 @@ def read(path: Path) -> KeptSecrets:
     raise SecretsError("\n".join([f"{path}: cannot be used as a file of secrets", *lines]))
 
 
-def completed(kept: KeptSecrets, name: str, parts: Topology) -> KeptSecrets:
-    """`kept` with what it lacks for `parts`, and with new certificates in place of those that end within 30 days.
+def completed(kept: KeptSecrets, name: str, certified: Mapping[str, Sequence[str]]) -> KeptSecrets:
+    """`kept` with what it lacks, and with new certificates in place of those that end within 30 days.
+
+    `certified`: the names that each part is reached by.
 
     A password is 256 random bits. An authority that is renewed keeps its key, so that its certificates stay valid.
     """
@@ -71,15 +72,22 @@ def completed(kept: KeptSecrets, name: str, parts: Topology) -> KeptSecrets:
         authority=authority,
         certificates={
             part: known[part]
-            if part in known and not _ends_soon(known[part], today)
-            else _pair(issue_node(signer, part, names, expiry(None, today, NODE_DAYS)))
-            for part, names in parts.certified.items()
+            if part in known and not _ends_soon(known[part], today) and _names(known[part]) >= {*names}
+            else _pair(issue_node(signer, part, list(names), expiry(None, today, NODE_DAYS)))
+            for part, names in certified.items()
         },
     )
 
 
 def _ends_soon(pair: Pair, today: date) -> bool:
     return x509.load_pem_x509_certificate(pair.cert_pem.encode()).not_valid_after_utc.date() < today + RENEWAL
+
+
+def _names(pair: Pair) -> set[str]:
+    names = x509.load_pem_x509_certificate(pair.cert_pem.encode()).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    return set(names.value.get_values_for_type(x509.DNSName))
 
 
 def _pair(issued: Certificate) -> Pair:

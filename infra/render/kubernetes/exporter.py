@@ -1,0 +1,51 @@
+"""Redis and Sentinel metrics for a Prometheus in the cluster: `/scrape?target=rediss://<pod>.redis.<namespace>...`."""
+
+from collections.abc import Mapping
+
+from infra.render.kubernetes.names import EXPORTER, Cluster
+from infra.render.kubernetes.objects import Object, container, digest, items, named, pod_template, projected
+from infra.render.topology import EXPORTER_PORT, KIT
+
+USER = 59_000
+
+
+def exporter_objects(cluster: Cluster, secrets: Mapping[str, str]) -> list[Object]:
+    """One exporter for all Redis nodes and Sentinels."""
+    files = {"passwords.json": "passwords.json", "ca.crt": "tls/ca.crt", "tls.crt": "tls/node.crt"}
+    pods = {
+        "containers": [_exporter(cluster)],
+        "volumes": [projected("kit", items("secret", EXPORTER, files | {"tls.key": "tls/node.key"}))],
+    }
+    spec = {
+        "replicas": 1,
+        "selector": {"matchLabels": cluster.labels(EXPORTER)},
+        "template": pod_template(cluster, EXPORTER, digest(secrets[EXPORTER]), USER, pods),
+    }
+    ports = [{"name": "metrics", "port": EXPORTER_PORT, "targetPort": "metrics"}]
+    return [
+        named(cluster, "v1", "Service", EXPORTER, spec={"selector": cluster.labels(EXPORTER), "ports": ports}),
+        named(cluster, "apps/v1", "Deployment", EXPORTER, spec=spec),
+    ]
+
+
+def _exporter(cluster: Cluster) -> Object:
+    settings = {
+        "REDIS_USER": "exporter",
+        "REDIS_PASSWORD_FILE": f"{KIT}/passwords.json",
+        "REDIS_EXPORTER_TLS_CA_CERT_FILE": f"{KIT}/tls/ca.crt",
+        "REDIS_EXPORTER_TLS_SERVER_CERT_FILE": f"{KIT}/tls/node.crt",
+        "REDIS_EXPORTER_TLS_SERVER_KEY_FILE": f"{KIT}/tls/node.key",
+        "REDIS_EXPORTER_WEB_LISTEN_ADDRESS": f":{EXPORTER_PORT}",
+        # CONFIG GET would show `masterauth`, so the exporter's user has no right to it.
+        "REDIS_EXPORTER_CONFIG_COMMAND": "-",
+    }
+    return container(
+        EXPORTER,
+        cluster.spec.exporter.image,
+        64,
+        "50m",
+        env=[{"name": name, "value": value} for name, value in settings.items()],
+        ports=[{"name": "metrics", "containerPort": EXPORTER_PORT}],
+        volumeMounts=[{"name": "kit", "mountPath": KIT, "readOnly": True}],
+        readinessProbe={"httpGet": {"path": "/health", "port": "metrics", "scheme": "HTTPS"}, "periodSeconds": 10},
+    )

@@ -1,0 +1,71 @@
+"""Who may talk to whom. All else is refused, in both directions, by a network that enforces policies."""
+
+from urllib.parse import urlsplit
+
+from infra.render.kubernetes.names import (
+    EXPORTER,
+    HTTPS_PORT,
+    REDIS,
+    REDIS_PORT,
+    SENTINEL,
+    SENTINEL_PORT,
+    SESSION,
+    WAITING_ROOM_PORT,
+    Cluster,
+)
+from infra.render.kubernetes.objects import Object, named
+from infra.render.topology import EXPORTER_PORT, SERVICE_PORT
+
+CLIENT = {"redis-session-kit/client": "true"}
+"""Label of the pods of applications that use the session library themselves, in whatever namespace."""
+DNS = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+
+
+def network_policies(cluster: Cluster) -> list[Object]:
+    """One policy for each kind of pods. What anybody may reach has TLS and asks for a credential."""
+    redis, sentinel, exporter = (_pods(cluster, part) for part in (REDIS, SENTINEL, EXPORTER))
+    clients = [_pods(cluster, SESSION), {"namespaceSelector": {}, "podSelector": {"matchLabels": CLIENT}}]
+    to_stores = [_to([redis], REDIS_PORT), _to([sentinel], SENTINEL_PORT), DNS]
+    return [
+        _policy(
+            cluster,
+            REDIS,
+            [_from([redis, sentinel, exporter, *clients], REDIS_PORT), _from([redis], WAITING_ROOM_PORT)],
+            [_to([redis], REDIS_PORT, WAITING_ROOM_PORT), _to([sentinel], SENTINEL_PORT), DNS],
+        ),
+        _policy(cluster, SENTINEL, [_from([redis, sentinel, exporter, *clients], SENTINEL_PORT)], to_stores),
+        _policy(cluster, SESSION, [{"ports": _ports(SERVICE_PORT)}], [*to_stores, *_to_keycloak(cluster)]),
+        _policy(cluster, EXPORTER, [_from([{"namespaceSelector": {}}], EXPORTER_PORT)], to_stores),
+    ]
+
+
+def _to_keycloak(cluster: Cluster) -> list[Object]:
+    """Its port, wherever it is: a policy knows addresses, and a name has changing ones."""
+    url = urlsplit(cluster.spec.keycloak.server_url)
+    return [{"ports": _ports(url.port or HTTPS_PORT)}] if url.hostname else []
+
+
+def _policy(cluster: Cluster, part: str, ingress: list[Object], egress: list[Object]) -> Object:
+    spec = {
+        "podSelector": {"matchLabels": cluster.labels(part)},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": ingress,
+        "egress": egress,
+    }
+    return named(cluster, "networking.k8s.io/v1", "NetworkPolicy", part, spec=spec)
+
+
+def _pods(cluster: Cluster, part: str) -> Object:
+    return {"podSelector": {"matchLabels": cluster.labels(part)}}
+
+
+def _from(peers: list[Object], *ports: int) -> Object:
+    return {"from": peers, "ports": _ports(*ports)}
+
+
+def _to(peers: list[Object], *ports: int) -> Object:
+    return {"to": peers, "ports": _ports(*ports)}
+
+
+def _ports(*ports: int) -> list[Object]:
+    return [{"protocol": "TCP", "port": port} for port in ports]

@@ -1,0 +1,67 @@
+"""Secrets: one for each kind of pods, with what these read and no more."""
+
+import base64
+import json
+from collections.abc import Mapping
+
+from infra.render.kubernetes.names import EXPORTER, REDIS, SENTINEL, SESSION, Cluster
+from infra.render.kubernetes.objects import Object, named
+from infra.render.kubernetes.service import DEPLOY_SECRET, KEYCLOAK_CA_ITEM
+from infra.render.project import ADMIN_TOKEN
+from infra.render.redis_conf import redis_auth_conf
+from infra.render.sentinel_conf import sentinel_auth_conf
+from infra.render.session_settings import login_secrets
+from infra.render.users_acl import REDIS_RULES, SENTINEL_RULES, users_acl
+
+
+def secret_objects(
+    cluster: Cluster,
+    passwords: Mapping[str, str],
+    ca: str,
+    certificates: Mapping[str, tuple[str, str]],
+    given: Mapping[str, str],
+) -> dict[str, Object]:
+    """Secrets by name.
+
+    `passwords` by infra.render.project.USERS and ADMIN_TOKEN, `ca` as PEM, `certificates` by the parts of
+    `cluster.certified`: PEM of certificate and private key, `given` the secrets of the stack itself, by the keys that
+    `login_secrets` names.
+    """
+    texts = {
+        REDIS: {
+            "auth.conf": redis_auth_conf(passwords["replication"]),
+            "users.acl": users_acl(REDIS_RULES, passwords),
+            "node.password": passwords["node"],
+        },
+        SENTINEL: {
+            "auth.conf": sentinel_auth_conf(cluster.spec.sentinel, passwords["sentinel"]),
+            "users.acl": users_acl(SENTINEL_RULES, passwords),
+            "node.password": passwords["node"],
+        },
+        SESSION: {
+            "REDIS_PASSWORD": passwords["sessions"],
+            "REDIS_SENTINEL_PASSWORD": passwords["sessions"],
+            "SESSION_ADMIN_TOKEN": passwords[ADMIN_TOKEN],
+            **{variable: given[key] for variable, key in login_secrets(cluster.spec).items()},
+            **({KEYCLOAK_CA_ITEM: cluster.spec.keycloak.ca_pem} if cluster.spec.keycloak.ca_pem else {}),
+        },
+        DEPLOY_SECRET: {
+            "REDIS_DEPLOY_USERNAME": "deploy",
+            "REDIS_DEPLOY_PASSWORD": passwords["deploy"],
+            "REDIS_SENTINEL_PASSWORD": passwords["sessions"],
+        },
+        EXPORTER: {
+            "passwords.json": json.dumps(
+                {f"rediss://exporter@{node}": passwords["exporter"] for node in (*cluster.redis, *cluster.sentinels)}
+            )
+        },
+    }
+    for part in cluster.certified:
+        certificate, key = certificates[part]
+        texts[part] |= {"ca.crt": ca, "tls.crt": certificate, "tls.key": key}
+    return {name: _secret(cluster, name, data) for name, data in texts.items()}
+
+
+def _secret(cluster: Cluster, name: str, texts: Mapping[str, str]) -> Object:
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+    return named(cluster, "v1", "Secret", name, type="Opaque", data=data)

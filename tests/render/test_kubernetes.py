@@ -1,0 +1,258 @@
+"""What must hold for every deployment on Kubernetes, whatever its settings; and what is rendered for two, in full."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.render.entrypoints import script
+from infra.render.kubernetes import Cluster, Object, plain_objects
+from infra.render.project import ADMIN_TOKEN
+from infra.spec import KubernetesTarget
+from infra.targets.kubernetes.__main__ import manifest
+from tests.render.clusters import CLUSTERS, plain, secrets
+from tests.render.deployments import PASSWORDS
+
+pytestmark = pytest.mark.parametrize("name", CLUSTERS)
+GOLDEN = Path(__file__).parent / "golden"
+PODS = {"StatefulSet", "Deployment"}
+
+
+def objects(name: str, *kinds: str) -> dict[tuple[str, str], Object]:
+    """Objects of some kinds, or all, by kind and name."""
+    every = [each for file in plain(name).values() for each in file]
+    return {(each["kind"], each["metadata"]["name"]): each for each in every if not kinds or each["kind"] in kinds}
+
+
+def pods(name: str) -> dict[str, Object]:
+    """The pods' template of each part."""
+    return {part: each["spec"]["template"] for (_, part), each in objects(name, *PODS).items()}
+
+
+def containers(name: str) -> Iterator[Object]:
+    for template in pods(name).values():
+        yield from (*template["spec"]["containers"], *template["spec"].get("initContainers", []))
+
+
+def document(name: str) -> str:
+    """Every manifest under its name, the scripts by their name: their text is no rendering."""
+    programs = {script(program): f"(the script {program})\n" for program in ("redis", "sentinel", "ctl")}
+    text = ""
+    for file, found in [*plain(name).items(), ("secrets", list(secrets(name).values()))]:
+        shown = json.loads(json.dumps(found))
+        for each in shown:
+            each["data"] = {key: programs.get(value, value) for key, value in each.get("data", {}).items()}
+            if each["kind"] == "Secret":
+                each["data"] = {key: base64.b64decode(value).decode() for key, value in each["data"].items()}
+        text += f"=== {file}\n{manifest([{key: each[key] for key in each if each[key]} for each in shown])}\n"
+    return text
+
+
+def test_what_is_rendered_is_what_was_reviewed(name: str, update_golden: bool) -> None:  # noqa: FBT001 - a fixture
+    golden = GOLDEN / f"{name}.txt"
+    if update_golden:
+        golden.write_text(document(name))
+    assert document(name) == golden.read_text()
+
+
+def test_every_object_is_in_the_namespace(name: str) -> None:
+    namespace = CLUSTERS[name].namespace
+    for (kind, part), each in objects(name).items():
+        where = each["metadata"]["name" if kind == "Namespace" else "namespace"]
+        assert where == namespace, part
+
+
+def test_every_pod_has_least_privilege_and_bounds(name: str) -> None:
+    for part, template in pods(name).items():
+        spec = template["spec"]
+        assert spec["automountServiceAccountToken"] is False, part
+        assert spec["securityContext"]["runAsNonRoot"] is True, part
+        assert spec["securityContext"]["runAsUser"] > 0, part
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, part
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), part
+    for container in containers(name):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"]["limits"]["memory"] == container["resources"]["requests"]["memory"]
+
+
+def test_no_file_of_a_pod_is_mounted_by_a_path_inside_of_a_volume(name: str) -> None:
+    """Such a mount becomes empty when the ConfigMap or Secret changes, and with it the hook that hands over."""
+    for container in containers(name):
+        for mount in container["volumeMounts"]:
+            assert not {"subPath", "subPathExpr"} & set(mount)
+
+
+def test_a_node_runs_from_a_copy_of_its_files(name: str) -> None:
+    for part in ("redis", "sentinel"):
+        spec = pods(name)[part]["spec"]
+        (container,) = spec["containers"]
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        mounts = {mount["mountPath"]: volumes.get(mount["name"], {}) for mount in container["volumeMounts"]}
+        assert mounts["/run/kit"]["emptyDir"]["medium"] == "Memory"
+        assert "projected" in mounts["/run/files"]
+        assert container["command"][-1].startswith("cp -Rf /run/files/")
+
+
+def test_a_volume_takes_each_file_from_where_it_is(name: str) -> None:
+    data = {("configMap", part): each["data"] for (_, part), each in objects(name, "ConfigMap").items()}
+    data |= {("secret", part): each["data"] for part, each in secrets(name).items()}
+    for part, template in pods(name).items():
+        for volume in template["spec"]["volumes"]:
+            for source in volume.get("projected", {}).get("sources", []):
+                ((kind, taken),) = source.items()
+                assert {item["key"] for item in taken["items"]} <= data[kind, taken["name"]].keys(), part
+
+
+def test_no_secret_is_in_a_manifest_for_everybody(name: str) -> None:
+    text = json.dumps(plain(name))
+    for user, password in PASSWORDS.items():
+        assert password not in text, user
+    assert "key of" not in text
+
+
+def test_each_secret_has_the_passwords_that_its_reader_signs_in_with_and_no_other(name: str) -> None:
+    held = {
+        secret: {
+            user
+            for user, password in PASSWORDS.items()
+            for value in each["data"].values()
+            if password in base64.b64decode(value).decode()
+        }
+        for secret, each in secrets(name).items()
+    }
+    assert held == {
+        "redis": {"replication", "node"},
+        "sentinel": {"sentinel", "node"},
+        "session": {"sessions", ADMIN_TOKEN},
+        "functions": {"deploy", "sessions"},
+        "exporter": {"exporter"},
+    }
+
+
+def test_a_changed_setting_or_secret_replaces_the_pods_that_read_it_alone(name: str) -> None:
+    cluster = CLUSTERS[name]
+    before = dict.fromkeys(secrets(name), "old")
+    redis = cluster.spec.redis.model_copy(update={"maxmemory": 99 * 1024 * 1024})
+    changed = Cluster(cluster.spec.model_copy(update={"redis": redis}), cluster.name)
+
+    assert _replaced(plain_objects(cluster, before), plain_objects(changed, before)) == {"redis"}
+    for secret, reader in {"redis": "redis", "sentinel": "sentinel", "functions": "session"}.items():
+        after = {**before, secret: "new"}
+        assert _replaced(plain_objects(cluster, before), plain_objects(cluster, after)) == {reader}
+
+
+def _replaced(before: dict[str, list[Object]], after: dict[str, list[Object]]) -> set[str]:
+    def templates(files: dict[str, list[Object]]) -> dict[str, Any]:
+        every = [each for file in files.values() for each in file if each["kind"] in PODS]
+        return {each["metadata"]["name"]: each["spec"]["template"] for each in every}
+
+    return {part for part, template in templates(before).items() if templates(after)[part] != template}
+
+
+def test_nothing_kills_a_node_that_waits_or_loads(name: str) -> None:
+    for part in ("redis", "sentinel"):
+        (container,) = pods(name)[part]["spec"]["containers"]
+        assert not {"livenessProbe", "startupProbe"} & set(container)
+        assert container["readinessProbe"]["timeoutSeconds"] > 2, "longer than the question may take (common.sh)"
+
+
+def test_a_primary_is_handed_over_before_its_pod_stops_in_time_for_that(name: str) -> None:
+    spec = pods(name)["redis"]["spec"]
+    hook = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert hook == ["sh", "/run/kit/ctl.sh", "handover"]
+    assert spec["terminationGracePeriodSeconds"] >= 2 + 12 + 2 + 10, "ctl.sh, then shutdown-timeout"
+
+
+def test_nodes_start_together_and_are_replaced_one_by_one(name: str) -> None:
+    for (_, part), each in objects(name, "StatefulSet").items():
+        spec = each["spec"]
+        assert spec["podManagementPolicy"] == "Parallel", part
+        assert spec.get("updateStrategy", {"type": "RollingUpdate"}) == {"type": "RollingUpdate"}
+        assert spec["minReadySeconds"] > 10, "Sentinel looks at the replicas every 10 s"
+        kept = "Delete" if CLUSTERS[name].target.delete_data else "Retain"
+        assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": kept, "whenScaled": "Retain"}
+
+
+def test_nodes_know_each_other_by_names_that_are_there_before_they_are_ready(name: str) -> None:
+    cluster = CLUSTERS[name]
+    for part, nodes in {"redis": cluster.redis, "sentinel": cluster.sentinels}.items():
+        service = objects(name)["Service", part]
+        assert service["spec"]["clusterIP"] == "None"
+        assert service["spec"]["publishNotReadyAddresses"] is True
+        assert objects(name)["StatefulSet", part]["spec"]["serviceName"] == part
+        environment = {each["name"]: each.get("value") for each in pods(name)[part]["spec"]["containers"][0]["env"]}
+        domain = f"{part}.{cluster.namespace}.svc.{cluster.target.cluster_domain}"
+        assert environment["NODE"] == f"$(POD).{domain}"
+        own = environment["NODES" if part == "redis" else "SENTINELS"]
+        assert own == " ".join(f"{part}-{i}.{domain}:{nodes[0].port}" for i in range(len(nodes)))
+
+
+def test_machines_are_shared_only_where_that_is_allowed(name: str) -> None:
+    required = CLUSTERS[name].target.anti_affinity == KubernetesTarget().anti_affinity
+    for template in pods(name).values():
+        rules = template["spec"]["affinity"]["podAntiAffinity"]
+        assert ("requiredDuringSchedulingIgnoredDuringExecution" in rules) is required
+
+
+def test_the_service_is_never_short_of_an_instance_in_an_update(name: str) -> None:
+    spec = objects(name)["Deployment", "session"]["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"][0] == "sleep"
+
+
+def test_at_most_one_of_each_part_is_evicted_at_a_time(name: str) -> None:
+    budgets = objects(name, "PodDisruptionBudget")
+    assert {part for _, part in budgets} == {"redis", "sentinel", "session"}
+    for budget in budgets.values():
+        assert budget["spec"]["maxUnavailable"] == 1
+
+
+def allowed(name: str, source: str, target: str, port: int) -> bool:
+    """Whether the policies of both ends let a pod of `source` open a connection to `port` of a pod of `target`."""
+    policies = {part: each["spec"] for (_, part), each in objects(name, "NetworkPolicy").items()}
+    labels = {part: template["metadata"]["labels"] for part, template in pods(name).items()}
+    labels |= {"client": {"redis-session-kit/client": "true"}, "stranger": {"app": "shop"}}
+
+    def matches(rules: list[Object], direction: str, peer: str) -> bool:
+        return any(
+            port in [each["port"] for each in rule["ports"]]
+            and (
+                direction not in rule
+                or any(
+                    each.get("podSelector", {}).get("matchLabels", {}).items() <= labels[peer].items()
+                    and (peer in policies or "namespaceSelector" in each)
+                    for each in rule[direction]
+                )
+            )
+            for rule in rules
+        )
+
+    out = source not in policies or matches(policies[source]["egress"], "to", target)
+    return out and matches(policies[target]["ingress"], "from", source)
+
+
+def test_the_network_lets_through_what_is_needed_and_nothing_else(name: str) -> None:
+    ports = {"redis": (6379, 16379), "sentinel": (26379,), "session": (8443,), "exporter": (9121,)}
+    let_through = {
+        (source, target, port)
+        for source in (*pods(name), "client", "stranger")
+        for target, known in ports.items()
+        for port in known
+        if allowed(name, source, target, port)
+    }
+    readers = ("redis", "sentinel", "session", "exporter", "client")
+    assert let_through == {
+        *((source, "redis", 6379) for source in readers),
+        *((source, "sentinel", 26379) for source in readers),
+        ("redis", "redis", 16379),
+        *((source, "session", 8443) for source in ("client", "stranger")),
+        *((source, "exporter", 9121) for source in ("client", "stranger")),
+    }
