@@ -1,26 +1,15 @@
-"""A server, and the session service in front of it as it is deployed: a process with TLS."""
+"""A server, and the session service in front of it, for all tests of the run."""
 
-import http.client
-import ssl
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from session_core import library
-from session_core.ids import BUCKETS
-from tests.loadtests.running import Load, bare_environment
+from tests.loadtests.running import Load
+from tests.loadtests.serving import prepared_server, session_service
 from tests.session_core.sentinel_group import certificates
-from tests.session_core.servers import Server, free_port, network, redis_server, sweep
-
-TOKEN = "an-admin-token-of-enough-characters"
-ADDRESS = "127.0.0.9"
-"""The certificates of the tests are for it."""
+from tests.session_core.servers import Server, network, sweep
 
 
 @pytest.fixture(scope="session")
@@ -41,44 +30,14 @@ def bridge() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def server(bridge: Any, folder: Path) -> Iterator[Server]:
-    with redis_server(bridge, certificates=folder) as started:
-        started.admin().function_load(library.source())
-        started.admin().hset("session_meta", mapping={"buckets": BUCKETS, "schema": library.SCHEMA})
+    with prepared_server(bridge, folder) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def service(server: Server, folder: Path) -> Iterator[dict[str, object]]:
-    """The environment that says where it is, and its URL as `host`."""
-    port = free_port()
-    environment = {
-        "REDIS_URL": server.url,
-        "SESSION_MAX_CONCURRENT": "5",
-        "SESSION_ADMIN_TOKEN": TOKEN,
-        "SESSION_HTTP_HOST": ADDRESS,
-        "SESSION_HTTP_PORT": str(port),
-        "SESSION_TLS_CERT_FILE": str(folder / "redis-1.crt"),
-        "SESSION_TLS_KEY_FILE": str(folder / "redis-1.key"),
-        "SESSION_DEADLINE_SECONDS": "1",
-    }
-    with (folder / "service.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "session_core.service"],
-            env=bare_environment() | environment,
-            cwd=folder,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_ready(port, folder)
-        yield {
-            "host": f"https://{ADDRESS}:{port}",
-            "session_admin_token": TOKEN,
-            "redis_ca_file": folder / "ca.crt",
-        }
-    finally:
-        process.kill()
-        process.wait()
+    with session_service(server, folder) as where:
+        yield where
 
 
 @pytest.fixture
@@ -96,16 +55,3 @@ def http_load(load: Load, service: dict[str, object]) -> Load:
     load.where = {name: value for name, value in service.items() if name != "host"}
     load.options = ["--level", "http", "--host", str(service["host"])]
     return load
-
-
-def _wait_ready(port: int, folder: Path) -> None:
-    context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with suppress(OSError):
-            connection = http.client.HTTPSConnection(ADDRESS, port, timeout=2, context=context)
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == http.HTTPStatus.OK:
-                return
-        time.sleep(0.1)
-    raise AssertionError((folder / "service.log").read_text())
