@@ -86,8 +86,8 @@ def report(found: dict[str, Any]) -> None:
     (REPORTS / "generator.md").write_text(f"""# The load generator's ceiling
 
 `python -m benchmarks.generator`, {found["date"]}: one Locust process, workload `steady`, every answer checked, medians
-of {found["repeats"]} runs of {found["seconds"]} s; {found["machine"]}. Generator, Redis and service share the machine, so the
-rate by the clock is that of all of them. What counts is operations for each second of the generator's processor time.
+of {found["repeats"]} runs of {found["seconds"]} s; {found["machine"]}. Generator, Redis and service share them: the
+rate by the clock is that of all three. What counts is operations for each second of the generator's processor time.
 
 | level | operations per core and second | aim | by the clock | share of a core |
 |---|---|---|---|---|
