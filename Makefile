@@ -13,7 +13,7 @@ THRESHOLDS ?= $(wildcard loadtests/thresholds/$(WORKLOAD).yaml)
 RUN := . ci/env.sh &&
 PULUMI := $(RUN) pulumi --non-interactive --stack $(STACK)
 
-.PHONY: help up down status logs redis-cli session-env load render env tools test-tools check test prove
+.PHONY: help up down status logs redis-cli session-env load capacity render env tools test-tools check test prove
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -50,6 +50,10 @@ load: ## load on a deployment at a fixed rate, and whether it held: LEVEL=redis|
 render: ## Kubernetes manifests of a stack in OUT=.state/STACK: make render STACK=kind, then kubectl apply
 	@bash ci/python.sh
 	@$(RUN) python -m infra.targets.kubernetes --stack $(STACK) --out $(or $(OUT),.state/$(STACK))
+
+capacity: ## the highest rate that a deployment holds, in steps, and where its limit is: LEVEL=redis|http WORKLOAD=steady
+	@$(RUN) python -m loadtests.capacity --stack $(STACK) --level $(LEVEL) --workload $(WORKLOAD) --users 50 \
+	  --spawn-rate 50 --stop-timeout 10 --thresholds $(THRESHOLDS) --report .state/capacity-$(STACK)
 
 env: ## exports for your own shell: eval "$$(make env)"
 	@bash ci/env.sh

@@ -18,7 +18,7 @@ OVERHEAD_SECONDS: Final = 120
 UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 WORST_FIRST: Final = (3, Verdict.BROKEN.exit_code, Verdict.INCONCLUSIVE.exit_code, Verdict.PASS.exit_code)
 EPILOG: Final = (
-    "All other options are Locust's, and those of loadtests/locustfile.py (--workload, --rate, --level ...)."
+    "All other options are Locust's, and those of loadtests/locustfile.py (--workload, --stack, --level ...)."
 )
 
 

@@ -1,29 +1,32 @@
-"""A synchronous client for the calls of `session_core.protocol`, for greenlets: one connection, no pool.
+"""A synchronous client for the calls of `session_core.protocol`, for greenlets: one connection to a primary, no pool.
 
-A call is repeated until its deadline, and the Sentinels are asked anew, as the library does it: a failover costs here
-what it costs an application. Every call may be repeated, since the caller makes the ids.
+A call is repeated until its deadline, and the Sentinels or the nodes of a cluster are asked anew, as the library does
+it: a failover costs here what it costs an application. Every call may be repeated, since the caller makes the ids.
 """
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import hiredis
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import MovedError, RedisError, ResponseError
 from redis.retry import Retry
 
 from session_core.address import Address
-from session_core.connection import sort
-from session_core.protocol import Call, read_time, wait
+from session_core.connection import new_reader, sort
+from session_core.protocol import Call, Word, read_time, wait
 from session_core.settings import Settings
+from session_core.slots import slot_of
 
 T = TypeVar("T")
 CONNECT_SECONDS: Final = 2.0
 REPLY_SECONDS: Final = 2.0
 PAUSE_SECONDS: Final = 0.1
+RECEIVED_BYTES: Final = 65_536
+_NOTHING: Final = object()
 
 
 class _Plain(redis.Connection):
@@ -46,13 +49,52 @@ class _Tls(redis.SSLConnection, _Plain):
     """The same with TLS: the certificate has to be that of the announced name."""
 
 
+class Conversation:
+    """Commands and their replies on an open connection. Of redis-py only the opening: its time is the generator's."""
+
+    def __init__(self, connection: redis.Connection) -> None:
+        """Take a connection that is logged in."""
+        self._connection = connection
+        self._socket: Any = connection._sock  # noqa: SLF001 - redis-py gives no other way to it
+        self._reader = new_reader(_NOTHING)
+
+    def ask(self, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+        """Send commands in one write; their replies, in order.
+
+        Raises:
+            RedisError: the first reply that is an error, or the connection was closed.
+            OSError: it broke.
+        """
+        self._socket.sendall(b"".join(map(hiredis.pack_command, commands)))  # type: ignore[arg-type]
+        replies = [self._reply() for _ in commands]
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def _reply(self) -> object:
+        while (reply := self._reader.gets()) is _NOTHING:
+            received = self._socket.recv(RECEIVED_BYTES)
+            if not received:
+                raise redis.ConnectionError("the server closed the connection")
+            self._reader.feed(received)
+        return reply
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.disconnect()  # type: ignore[no-untyped-call]
+
+
 class Client:
-    """Calls on one connection to the primary, opened when it is needed."""
+    """Calls on connections to the primaries, opened when they are needed."""
 
     def __init__(self, settings: Settings) -> None:
         """Keep how to connect; nothing is sent."""
         self._settings = settings
-        self._connection: redis.Connection | None = None
+        self._open_to: dict[Address | None, Conversation] = {}
+        """By the node of a cluster; None: the one primary."""
+        self._owners: dict[int, Address] = {}
+        """Of a cluster, by slot."""
 
     def ask(self, call: Call[T]) -> T:
         """Send a call and read its reply.
@@ -71,10 +113,10 @@ class Client:
         return self._repeated(call, durable=self._settings.wait_replicas > 0)
 
     def close(self) -> None:
-        """Close the connection; the next call opens another one."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.disconnect()  # type: ignore[no-untyped-call]
+        """Close the connections; the next call opens another one."""
+        while self._open_to:
+            self._open_to.popitem()[1].close()
+        self._owners = {}
 
     def _repeated(self, call: Call[T], *, durable: bool) -> tuple[T, bool]:
         end = time.monotonic() + self._settings.session_deadline_seconds
@@ -82,29 +124,54 @@ class Client:
             try:
                 return self._once(call, durable=durable)
             except (RedisError, OSError) as error:
-                self.close()
-                if sort(error) is not None or time.monotonic() >= end:
+                again = sort(error) is None or isinstance(error, MovedError)
+                if again or not isinstance(error, ResponseError):
+                    self.close()
+                if not again or time.monotonic() >= end:
                     raise
             time.sleep(random.uniform(PAUSE_SECONDS / 2, PAUSE_SECONDS))  # noqa: S311 - jitter
 
     def _once(self, call: Call[T], *, durable: bool) -> tuple[T, bool]:
-        connection = self._connection = self._connection or self._open()
         commands = [call.words]
         if call.clock:
             commands.append(("TIME",))
         if durable:
             commands.append(wait(self._settings.wait_replicas, self._settings.session_wait_timeout_ms))
-        connection.send_packed_command([b"".join(map(hiredis.pack_command, commands))], check_health=False)  # type: ignore[arg-type,no-untyped-call]
-        replies = [connection.read_response() for _ in commands]
+        replies = self._conversation(call).ask(commands)
         result = call.read(replies[0], read_time(replies[1]) if call.clock else 0)
         return result, not durable or replies[-1] >= self._settings.wait_replicas
+
+    def _conversation(self, call: Call[T]) -> Conversation:
+        node = self._owner(call) if self._settings.target.cluster else None
+        if node not in self._open_to:
+            self._open_to[node] = Conversation(self._dialled(node) if node else self._open())
+        return self._open_to[node]
+
+    def _owner(self, call: Call[T]) -> Address:
+        """The node that serves the slot of a call, as a node of the cluster tells it."""
+        if not self._owners:
+            seed = random.choice(self._settings.target.addresses)  # noqa: S311
+            asked = Conversation(self._dialled(seed))
+            try:
+                [ranges] = asked.ask([("CLUSTER", "SLOTS")])
+            finally:
+                asked.close()
+            for first, last, (host, port, *_), *_replicas in ranges:
+                self._owners.update(dict.fromkeys(range(first, last + 1), Address(host.decode(), port)))
+        try:
+            return self._owners[slot_of(call)]
+        except KeyError:
+            raise redis.exceptions.ClusterDownError("nobody serves this slot") from None
+
+    def _dialled(self, address: Address) -> redis.Connection:
+        connection = self._dial(address, self._login())
+        connection.connect()  # type: ignore[no-untyped-call]
+        return connection
 
     def _open(self) -> redis.Connection:
         target = self._settings.target
         if not target.sentinel:
-            connection = self._dial(target.addresses[0], self._login())
-            connection.connect()  # type: ignore[no-untyped-call]
-            return connection
+            return self._dialled(target.addresses[0])
         for address in self._named():
             connection = self._dial(address, self._login())
             try:

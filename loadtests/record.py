@@ -68,10 +68,11 @@ class Gap(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The store at one moment: bytes of data (not of clients and replicas), live sessions."""
+    """The store at one moment: bytes of data (not of clients and replicas), live sessions, processor time."""
 
     used: int
     sessions: int
+    cpu_seconds: float = 0.0
 
 
 class Fault(NamedTuple):
@@ -127,6 +128,15 @@ class Record:
     def longest_gap(self) -> float:
         """Longest time without an accepted write by anybody, in seconds."""
         return max((gap.end - gap.begin for gap in self.gaps or []), default=0.0)
+
+    @property
+    def store_cpu(self) -> float | None:
+        """Share of a core that the store has used while we measured; None if it was not seen twice."""
+        seen = [(at, each) for at, each in sorted(self.samples.items()) if at in self.seconds]
+        if len(seen) < 2:  # noqa: PLR2004 - a beginning and an end
+            return None
+        (begin, first), (end, last) = seen[0], seen[-1]
+        return (last.cpu_seconds - first.cpu_seconds) / (end - begin)
 
     @property
     def bytes_per_session(self) -> float | None:

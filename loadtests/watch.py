@@ -1,4 +1,4 @@
-"""Looks at the store once a second while a run goes on: its memory, and how many sessions live."""
+"""Looks at the store once a second while a run goes on: its memory, its processor time, and how many sessions live."""
 
 import logging
 import time
@@ -41,15 +41,16 @@ class Watch:
 
     def _look(self) -> None:
         try:
-            used = self._client.ask(Call(("INFO", "memory"), _used))
+            used, cpu_seconds = self._client.ask(Call(("INFO", "memory", "cpu"), _read))
             sessions = self._client.ask(protocol.count(protocol.index_keys()))
         except (RedisError, OSError) as error:
             log.info("the store does not say how much memory it uses: %s", error)
         else:
-            self._samples[int(time.time())] = Sample(used, sessions)
+            self._samples[int(time.time())] = Sample(used, sessions, cpu_seconds)
 
 
-def _used(reply: Reply, _now: int) -> int:
+def _read(reply: Reply, _now: int) -> tuple[int, float]:
     text = reply.decode() if isinstance(reply, bytes) else str(reply)
     fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    return int(fields["used_memory"]) - sum(int(fields.get(name, 0)) for name in NOT_DATA)
+    used = int(fields["used_memory"]) - sum(int(fields.get(name, 0)) for name in NOT_DATA)
+    return used, float(fields["used_cpu_user"]) + float(fields["used_cpu_sys"])

@@ -60,3 +60,10 @@ def test_an_idle_user_that_wakes_late_is_no_late_start() -> None:
 
     record.started(10.0, 10.5, idle=False)
     assert (record.late, record.lag.total_count) == (1, 1)
+
+
+def test_the_share_of_the_store_is_that_while_we_measured() -> None:
+    record = measured([0.001] * 5)
+    record.samples = {second: Sample(0, 0, abs(second) * 0.25) for second in range(-5, 20)}
+    assert record.store_cpu == pytest.approx(0.25)
+    assert Record().store_cpu is None
