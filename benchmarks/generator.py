@@ -61,7 +61,7 @@ def measured(server: Server, folder: Path, repeats: int, seconds: int) -> dict[s
     limit = {"session_max_concurrent": 5}
     with session_service(server, folder) as service:
         host = str(service["host"])
-        web = {key: value for key, value in service.items() if key != "host"}
+        web = {key: value for key, value in service.items() if key not in ("host", "process")}
         levels: dict[str, tuple[Mapping[str, object], list[str]]] = {
             "Redis, plain": ({"redis_url": server.url, **limit}, []),
             "Redis, TLS": ({**server.settings, **limit}, []),

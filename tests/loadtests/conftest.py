@@ -52,6 +52,6 @@ def load(server: Server, tmp_path: Path) -> Iterator[Load]:
 
 @pytest.fixture
 def http_load(load: Load, service: dict[str, object]) -> Load:
-    load.where = {name: value for name, value in service.items() if name != "host"}
+    load.where = {name: value for name, value in service.items() if name not in ("host", "process")}
     load.options = ["--level", "http", "--host", str(service["host"])]
     return load

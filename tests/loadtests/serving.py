@@ -31,7 +31,7 @@ def prepared_server(bridge: Any, folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def session_service(server: Server, folder: Path) -> Iterator[dict[str, object]]:
-    """The variables that say where it is, and its URL as `host`."""
+    """The variables that say where it is, its URL as `host`, and its `process`."""
     port = free_port()
     environment = {
         "REDIS_URL": server.url,
@@ -57,6 +57,7 @@ def session_service(server: Server, folder: Path) -> Iterator[dict[str, object]]
             "host": f"https://{ADDRESS}:{port}",
             "session_admin_token": TOKEN,
             "redis_ca_file": folder / "ca.crt",
+            "process": process.pid,
         }
     finally:
         process.kill()
