@@ -28,13 +28,15 @@ def page(found: dict[str, Any]) -> str:
     costs = Costs(found["session_bytes"], found["redis"]["store_us"], found["http"]["service_us"])
     best = found["highest"]
     shards = found["cluster"]["us"]
-    together, before, after = sum(shards.values()), *found["load"]
+    together = sum(shards.values())
+    before, after = found["load"]
+    ratio = together / costs.redis_us
     return f"""# Capacity
 
-Written by `python -m benchmarks.capacity` ([all figures](reports/capacity.json)), {found["date"]}, {found["machine"]};
-load average before and after {before:.1f}, {after:.1f}. Generator, Redis and service share the machine: the highest rates
-are of all three together; the costs are processor time and depend less on the others. For a deployment of your own:
-`make capacity LEVEL=http`.
+Written by `python -m benchmarks.capacity` ([all figures](reports/capacity.json)), {found["date"]},
+{found["machine"]}; load average before and after {before:.1f}, {after:.1f}. Generator, Redis and service share the
+machine: the highest rates are of all three together; the costs are processor time and depend less on the others.
+For a deployment of your own: `make capacity LEVEL=http`.
 
 ## What an operation costs
 
@@ -56,18 +58,18 @@ Mix of the workload `steady` (85 % validate, 10 % touch, 4 % create, 1 % revoke)
 
 ## Sizes
 
-Costs from above, linearly. Planned with {BUSY:.0%} of a core, memory of {MEMORY_FACTOR:g} times the data (`maxmemory` is
-half of it: a snapshot copies pages that change), and at most {SHARD_GIB} GiB for a shard. A primary runs commands on one
-core, so more than one core of Redis means shards: a Redis Cluster, which the library knows by its own kind of URL
-(`rediss-cluster://`).
+Costs from above, linearly. Planned with {BUSY:.0%} of a core, memory of {MEMORY_FACTOR:g} times the data (`maxmemory`
+is half of it: a snapshot copies pages that change), and at most {SHARD_GIB} GiB for a shard. A primary runs commands
+on one core, so more than one core of Redis means shards: a Redis Cluster, which the library knows by its own kind of
+URL (`rediss-cluster://`).
 
 {table(ROWS, costs)}
 
 ## Three shards, measured
 
-The same workload at the same rate on a Redis Cluster of three shards costs its primaries {_each(shards)} µs for an operation
-of the whole cluster, {together:.0f} µs together, where one node costs {costs.redis_us:.0f} µs: {together / costs.redis_us:.2f} times.
-The busiest shard has {max(shards.values()) / together:.0%} of the work; a third would be {1 / 3:.0%}.
+The same workload at the same rate on a Redis Cluster of three shards costs its primaries {_each(shards)} µs
+for an operation of the whole cluster, {together:.0f} µs together, where one node costs {costs.redis_us:.0f} µs:
+{ratio:.2f} times. The busiest shard has {max(shards.values()) / together:.0%} of the work; a third is {1 / 3:.0%}.
 """
 
 
