@@ -114,6 +114,7 @@ class SessionUser(User):
     def on_stop(self) -> None:
         """End the sessions that are left; count what was due and never begun, and what is not there any more."""
         MEASURED.stop()
+        self.sessions.level.close()  # we may have been stopped in the middle of an answer
         MEASURED.record.dropped += self.pace.overdue(time.perf_counter() - LAST_SECONDS)
         MEASURED.record.unconfirmed += self.sessions.unconfirmed
         try:

@@ -60,12 +60,16 @@ class LoadUser:
     def create(self) -> None:
         """Log a user in; at the limit, exactly the sessions that we know of may have to go."""
         user = self._someone()
+        answered = False
         try:
             created = self.level.create(user, uuid4().hex, self.workload.ttl_seconds)
+            answered = True
         except RefusedError as error:
-            if error.kind != "full":
-                self._doubt(user)
+            answered = error.kind == "full"
             raise
+        finally:  # also if the run ends in the middle of it
+            if not answered:
+                self._doubt(user)
         if created is None:
             return  # the policy `reject` at the limit
         self.unconfirmed += not created.session.durable
