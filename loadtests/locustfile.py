@@ -49,8 +49,11 @@ def _options(parser: LocustArgumentParser) -> None:
     names = ", ".join(f"{name} ({each.about})" for name, each in WORKLOADS.items())
     group = parser.add_argument_group("sessions", "what is done, how often, and what has to hold")
     group.add_argument("--workload", choices=sorted(WORKLOADS), default="steady", help=names)
+    group.add_argument("--level", choices=LEVELS, default="redis", help="Redis itself, or the session service")
+    group.add_argument("--stack", default="", help="the target by its outputs, as Pulumi tells them")
+    group.add_argument("--outputs", default="", help="the target by a file of the form of a stack's outputs")
     group.add_argument(
-        "--level", choices=LEVELS, default="redis", help="Redis itself, or the session service at --host"
+        "--conformance", default="", help="file of the conformance suite: settings, and commands that inject faults"
     )
     group.add_argument(
         "--rate", type=float, default=0.0, help="operations started a second, all users together; 0: the workload's own"
@@ -129,11 +132,11 @@ class SessionUser(User):
 def target_of(environment: Environment) -> Aim:
     """What the options and the variables say of the target."""
     options: Any = environment.parsed_options
-    found = aim(Choice(options.level, options.stack, options.outputs, options.config, environment.host or ""))
+    found = aim(Choice(options.level, options.stack, options.outputs, options.conformance, environment.host or ""))
     fault = WORKLOADS[options.workload].fault
     if fault and (found.deployment is None or fault not in found.deployment.faults.abilities):
         raise TargetError(
-            f"{options.workload} needs {fault}: give --stack, --outputs, or --config with a command for it"
+            f"{options.workload} needs {fault}: give --stack, --outputs, or --conformance with a command for it"
         )
     return found
 

@@ -37,14 +37,14 @@ class Choice:
     Attributes:
         stack: of Pulumi.
         outputs: a file of the form of a stack's outputs.
-        config: a configuration file of the conformance suite, whose commands inject faults.
+        conformance: a configuration file of the conformance suite, whose commands inject faults.
         host: URL of the session service.
     """
 
     level: str
     stack: str = ""
     outputs: str = ""
-    config: str = ""
+    conformance: str = ""
     host: str = ""
 
 
@@ -110,7 +110,7 @@ def _deployed(outputs: StackOutputs, level: str) -> Aim:
 
 
 def _named(choice: Choice) -> Aim:
-    config = read_config(Path(choice.config)) if choice.config else None
+    config = read_config(Path(choice.conformance)) if choice.conformance else None
     given: Mapping[str, str] = config.settings if config else {}
     service = _service(choice.host) if choice.level == "http" else None
     if service and not (given or os.environ.get("REDIS_URL")):
