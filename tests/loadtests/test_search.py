@@ -1,10 +1,14 @@
 """The search ends close below the limit, whatever it starts with, and names what is exhausted."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from loadtests.capacity import read_step
+from loadtests.capacity import main, read_step
 from loadtests.gate import Verdict
 from loadtests.search import CLOSE, Step, highest, limit, search
+from tests.loadtests.running import EASY, Load
 
 
 def step(rate: float, *, verdict: Verdict = Verdict.PASS, store_cpu: float | None = 0.2) -> Step:
@@ -61,3 +65,22 @@ def test_the_cost_of_an_operation_is_processor_time_by_operations() -> None:
     assert (found.generator_cpu, found.broken) == (0.3, ("dropped 3",))
     assert found.generator_us == pytest.approx(5000)
     assert found.store_us == pytest.approx(1000)
+
+
+@pytest.mark.engine
+def test_a_search_runs_locust_and_writes_what_it_found(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in load.where.items():
+        monkeypatch.setenv(name.upper(), str(value))
+    (tmp_path / "easy.yaml").write_text(EASY)
+    report = tmp_path / "report"
+    options = ["--users", "5", "--spawn-rate", "5", "--warm-up", "0.5", "--stop-timeout", "2"]
+    search_options = ["--start", "50", "--seconds", "4", "--steps", "1", "--report", str(report)]
+
+    assert main([*search_options, "--thresholds", str(tmp_path / "easy.yaml"), *options]) == 0
+
+    found = json.loads((report / "capacity.json").read_text())
+    assert found["limit"] == "not reached"
+    assert [(each["rate"], each["verdict"]) for each in found["steps"]] == [(50, "pass")]
+    assert 10 < found["steps"][0]["store_us"] < 100_000
