@@ -30,6 +30,7 @@ from loadtests.run import Run
 from loadtests.sessions import LoadUser, WrongAnswerError
 from loadtests.target import LEVELS, Aim, Choice, TargetError, aim
 from loadtests.watch import Watch
+from loadtests.workers import Workers, obey
 from loadtests.workloads import FAULT_SECONDS, WORKLOADS, Workload
 
 log = logging.getLogger("loadtests")
@@ -40,23 +41,26 @@ LAST_SECONDS: Final = 0.1
 MEASURED: Final = Measured()
 MEANWHILE: Final[list[Watch | Blow]] = []
 """What goes on beside the users, in the process that judges."""
-_REPORTS: Final[dict[str, dict[str, Any]]] = {}
-"""What each worker has measured until now."""
+CLEANING_SECONDS: Final = 60
+"""How long workers may take to read all sessions once more and to end them."""
+WORKERS: Final[list[Workers]] = []
+"""In a master: one."""
+FROM_WORKERS: Final[list[Record]] = []
 
 
 @events.init_command_line_parser.add_listener
 def _options(parser: LocustArgumentParser) -> None:
     names = ", ".join(f"{name} ({each.about})" for name, each in WORKLOADS.items())
-    group = parser.add_argument_group("sessions", "what is done, how often, and what has to hold")
-    group.add_argument("--workload", choices=sorted(WORKLOADS), default="steady", help=names)
+    parser.add_argument("--workload", choices=sorted(WORKLOADS), default="steady", help=names)  # on the web page, too
+    parser.add_argument(
+        "--rate", type=float, default=0.0, help="operations started a second, all users together; 0: the workload's own"
+    )
+    group = parser.add_argument_group("sessions", "on what, and what has to hold")
     group.add_argument("--level", choices=LEVELS, default="redis", help="Redis itself, or the session service")
     group.add_argument("--stack", default="", help="the target by its outputs, as Pulumi tells them")
     group.add_argument("--outputs", default="", help="the target by a file of the form of a stack's outputs")
     group.add_argument(
         "--conformance", default="", help="file of the conformance suite: settings, and commands that inject faults"
-    )
-    group.add_argument(
-        "--rate", type=float, default=0.0, help="operations started a second, all users together; 0: the workload's own"
     )
     group.add_argument("--warm-up", type=float, default=3.0, help="seconds at the beginning that are not measured")
     group.add_argument(
@@ -148,6 +152,10 @@ def _check(environment: Environment, **_: object) -> None:
     except TargetError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(NO_TARGET)
+    if isinstance(environment.runner, MasterRunner):
+        WORKERS.append(Workers(environment.runner))
+    if isinstance(environment.runner, WorkerRunner):
+        obey(environment.runner, MEASURED.end)
     gevent.get_hub().loop.update_now()  # its timers count from here, not from before the imports
 
 
@@ -155,7 +163,7 @@ def _check(environment: Environment, **_: object) -> None:
 def _begin(environment: Environment, **_: object) -> None:
     options: Any = environment.parsed_options
     MEASURED.begin(options.warm_up)
-    _REPORTS.clear()
+    FROM_WORKERS.clear()
     if isinstance(environment.runner, WorkerRunner):
         return
     found = target_of(environment)
@@ -172,34 +180,25 @@ def _stopping(environment: Environment, **_: object) -> None:
     if isinstance(environment.runner, WorkerRunner):
         return
     MEASURED.record.target = _rate(environment.parsed_options) * MEASURED.seconds()
+    for workers in WORKERS:
+        FROM_WORKERS[:] = workers.finish((environment.stop_timeout or 0) + CLEANING_SECONDS)
     while MEANWHILE:
         MEANWHILE.pop().stop()
-
-
-@events.report_to_master.add_listener
-def _tell(client_id: str, data: dict[str, Any]) -> None:  # noqa: ARG001
-    data["sessions"] = MEASURED.end().packed()
-
-
-@events.worker_report.add_listener
-def _told(client_id: str, data: dict[str, Any]) -> None:
-    if "sessions" in data:
-        _REPORTS[client_id] = data["sessions"]
 
 
 @events.quitting.add_listener
 def _judge(environment: Environment, **_: object) -> None:
     if isinstance(environment.runner, WorkerRunner) or environment.web_ui:
         return
-    options = environment.parsed_options
-    record = MEASURED.watcher() if isinstance(environment.runner, MasterRunner) else MEASURED.end()
-    for each in _REPORTS.values():
-        record.add(Record.unpacked(each))
-    thresholds = read_thresholds(Path(options.thresholds)) if options.thresholds else Thresholds()  # type: ignore[union-attr]
+    options: Any = environment.parsed_options
+    record = MEASURED.watcher() if WORKERS else MEASURED.end()
+    for each in FROM_WORKERS:
+        record.add(each)
+    thresholds = read_thresholds(Path(options.thresholds)) if options.thresholds else Thresholds()
     verdict, findings = judge(record, thresholds)
-    run = Run(options.workload, options.level, _rate(options), record, verdict, findings)  # type: ignore[union-attr]
+    run = Run(options.workload, options.level, _rate(options), record, verdict, findings)
     sys.stdout.write(report.text(run))
-    if options.report:  # type: ignore[union-attr]
-        report.write(run, Path(options.report))  # type: ignore[union-attr]
-    if options.thresholds:  # type: ignore[union-attr]
+    if options.report:
+        report.write(run, Path(options.report))
+    if options.thresholds:
         environment.process_exit_code = verdict.exit_code

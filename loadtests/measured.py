@@ -67,8 +67,8 @@ class Measured:
         return replace(self.record, gaps=[*self._gaps(), *self._gap(self._until or time.perf_counter())])
 
     def watcher(self) -> Record:
-        """Return what a process without users has measured: nothing of writes."""
-        return replace(self.record, gaps=None)
+        """Return what a process without users has measured: nothing of writes, and it generates nothing."""
+        return replace(self.record, gaps=None, cpu={})
 
     def _note_share(self) -> None:
         used, since = self._cpu
