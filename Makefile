@@ -13,7 +13,7 @@ THRESHOLDS ?= $(wildcard loadtests/thresholds/$(WORKLOAD).yaml)
 RUN := . ci/env.sh &&
 PULUMI := $(RUN) pulumi --non-interactive --stack $(STACK)
 
-.PHONY: help up down status logs redis-cli session-env load capacity render env tools test-tools check test prove
+.PHONY: help up down status logs redis-cli session-env load capacity render cluster cluster-down env tools test-tools check test prove
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +54,12 @@ render: ## Kubernetes manifests of a stack in OUT=.state/STACK: make render STAC
 capacity: ## the highest rate that a deployment holds, in steps, and where its limit is: LEVEL=redis|http WORKLOAD=steady
 	@$(RUN) python -m loadtests.capacity --stack $(STACK) --level $(LEVEL) --workload $(WORKLOAD) --users 50 \
 	  --spawn-rate 50 --stop-timeout 10 --thresholds $(THRESHOLDS) --report .state/capacity-$(STACK)
+
+cluster: tools ## a Kubernetes cluster with the images of a deployment: that of KUBECONFIG, else one of our own in a container
+	@bash ci/cluster.sh
+
+cluster-down: ## remove our own cluster; what it was built from stays
+	@bash ci/cluster.sh down
 
 env: ## exports for your own shell: eval "$$(make env)"
 	@bash ci/env.sh

@@ -8,3 +8,4 @@ GO_NEEDED=1.25.11 # by Pulumi; compose needs less
 STAND_IN_DEBIAN=trixie
 KEYCLOAK_VERSION=26.4.7
 KEYCLOAK_SHA256=dd9834c023460be856f731423d86228c23b5d002194a2064642bec0cc6573eaa # of the zip at Maven Central
+KUBERNETES_VERSION=v1.34.4 # with CoreDNS and the network plugins of tools/cluster-network
