@@ -113,7 +113,9 @@ def load_spec(
 
 def _flatten(config: Mapping[str, object], kind: str) -> tuple[dict[str, object], list[str]]:
     """Values by key, those of the target's section by dotted key, and what is wrong with that section."""
-    flat = {key: value for key, value in config.items() if key not in {"target", kind}}
+    # The engine gives every target's section, as the empty object that Pulumi.yaml declares for it.
+    empty = {key for key in TARGET_SECTIONS if config.get(key) in ({}, "{}")}
+    flat = {key: value for key, value in config.items() if key not in {"target", kind, *empty}}
     try:
         section = config.get(kind, {})
         section = json.loads(section) if isinstance(section, str) else section

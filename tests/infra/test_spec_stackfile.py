@@ -254,9 +254,18 @@ def test_the_defaults_that_the_project_declares_make_the_default_spec() -> None:
     declared = {key: entry["default"] for key, entry in PROJECT["config"].items()}
 
     assert load_spec(
-        {key: value if key == "compose" else str(value) for key, value in declared.items() if key != "kubernetes"},
+        {key: json.dumps(value) if key in TARGET_SECTIONS else str(value) for key, value in declared.items()},
         STACK_FILE,
     ) == (DeploymentSpec())
+
+
+def test_the_section_of_another_target_is_refused_unless_it_is_empty() -> None:
+    nothing: tuple[object, ...] = ({}, "{}")
+    for empty in nothing:
+        assert load_spec({"target": "compose", "kubernetes": empty}, STACK_FILE) == DeploymentSpec()
+
+    message = refusal({"target": "compose", "kubernetes": {"namespace": "sessions"}})
+    assert "kubernetes\n      is not a setting of this project" in message
 
 
 def test_the_committed_stack_files_can_be_used() -> None:
