@@ -135,7 +135,8 @@ async def _examine(asked: argparse.Namespace, config: Config) -> Report:
     )
     with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
         say("bringing up containers" if own else "looking at the target")
-        async with _target(asked, config, Path(directory)) as target:
+        async with _target(asked, config, Path(directory)) as found:
+            target = found.watched_by(config.prometheus)
             software = await asyncio.to_thread(View(target).software)
             say(f"{target.kind} {target.name}: {', '.join(sorted(target.features))}")
             results = await Run(register(), target, choice, asked.out / HISTORIES, say).results()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -34,6 +35,8 @@ class Config(_Frozen):
     """Claimed beside what is probed."""
     faults: Mapping[str, Hook] = {}
     """By fault: kill, pause, partition, stop, handover, restart, failover."""
+    prometheus: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@]*[^\s@/])?$|^$")] = ""
+    """Address of the Prometheus that watches it, such as http://127.0.0.1:9090."""
     profiles: tuple[str, ...] = ()
     recovery_seconds: float = Field(default=8.0, gt=0)
     """How long a failover may take: the Sentinels' down-after and 5 s."""

@@ -54,7 +54,7 @@ def administer(lab: Lab, node: Address, *words: str) -> Reply:
     except WireError as error:
         raise EngineError(f"{words[0]} cannot be sent as the administrator: {error}") from error
     if isinstance(reply, hiredis.ReplyError):
-        raise EngineError(f"{node}: {' '.join(words)}: {reply}")
+        raise EngineError(f"{node}: {' '.join(words[:2])}: {reply}")  # further words may be a password
     return reply
 
 

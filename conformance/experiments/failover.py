@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from conformance.checkers.gaps import longest_gap, quantile
 from conformance.checkers.limit import longest_list, most_at_once
 from conformance.checkers.sets import returns, survival
-from conformance.experiments.load import AFTER, BITE_SECONDS, LIMIT, SETTLE_SECONDS, Load, bites, outage
+from conformance.experiments.load import AFTER, BITE_SECONDS, LIMIT, SETTLE_SECONDS, Load, bites, bitten, outage
 from conformance.finding import Finding, violated
 from conformance.history import History
 from conformance.lab import Lab
@@ -121,7 +121,7 @@ def writes_are_accepted_again(histories: Sequence[History]) -> Finding:
     figures = {
         f"gap_{name}_s": round(quantile(gaps, share), 2) for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1))
     }
-    return _bitten(
+    return bitten(
         histories, violated(f"logins are accepted again within {bound:g} s", wrong, figures, looked=len(gaps))
     )
 
@@ -145,7 +145,7 @@ def durable_logins_survive(histories: Sequence[History]) -> Finding:
     wrong = [f"{handle} was durable and is gone" for each in found for handle in each.lost]
     if evidence["unread"] and not wrong:
         return Finding("unknown", "no durable login is lost", f"{evidence['unread']} could not be looked at", evidence)
-    return _bitten(histories, violated("no durable login is lost", wrong, evidence, looked=durable))
+    return bitten(histories, violated("no durable login is lost", wrong, evidence, looked=durable))
 
 
 @judges(kill_primary, "HA-KILL-003")
@@ -162,7 +162,7 @@ def durable_logouts_stay(histories: Sequence[History]) -> Finding:
         "back_unconfirmed": sum(len(each.back_unconfirmed) for each in found),
     }
     wrong = [f"{handle} is alive after a durable logout" for each in found for handle in each.back]
-    return _bitten(histories, violated("no durable logout is undone", wrong, evidence, looked=judged))
+    return bitten(histories, violated("no durable logout is undone", wrong, evidence, looked=judged))
 
 
 @judges(kill_primary, "HA-KILL-004")
@@ -177,7 +177,7 @@ def the_limit_holds(histories: Sequence[History]) -> Finding:
         f"{count} sessions {how}" for count, how in ((most, "lived at once"), (listed, "in one list")) if count > LIMIT
     ]
     evidence = {"most_at_once": most, "longest_list": listed}
-    return _bitten(histories, violated(f"at most {LIMIT} live sessions of a user", problems, evidence, looked=listed))
+    return bitten(histories, violated(f"at most {LIMIT} live sessions of a user", problems, evidence, looked=listed))
 
 
 @judges(kill_primary, "HA-KILL-005")
@@ -196,7 +196,7 @@ def everything_heals(histories: Sequence[History]) -> Finding:
     ]
     figures = {f"settled_{name}_s": round(quantile(took, share), 2) for name, share in (("p50", 0.5), ("max", 1))}
     finding = violated(f"in step {SETTLE_SECONDS} s after the fault ended", wrong, figures, looked=len(took))
-    return _bitten(histories, finding)
+    return bitten(histories, finding)
 
 
 @judges(kill_replica, "HA-REPL-006")
@@ -209,7 +209,7 @@ def an_application_can_start_meanwhile(histories: Sequence[History]) -> Finding:
         for op in ops
         if op.outcome != "ok"
     ]
-    return _bitten(histories, violated("a new client logs in", wrong, {"clients": len(ops)}, looked=len(ops)))
+    return bitten(histories, violated("a new client logs in", wrong, {"clients": len(ops)}, looked=len(ops)))
 
 
 @judges(partition_primary, "HA-CUT-006")
@@ -225,7 +225,7 @@ def a_primary_that_is_cut_off_stops_taking_logins(histories: Sequence[History]) 
                 if op.outcome == "ok":
                     wrong.append(f"a login was taken {op.start - cut.at:.1f} s after the cut")
     expected = f"no login is taken later than {bound} s after the cut"
-    return _bitten(histories, violated(expected, wrong, {"refused": refused}, looked=refused))
+    return bitten(histories, violated(expected, wrong, {"refused": refused}, looked=refused))
 
 
 @judges(partition_primary, "HA-CUT-007")
@@ -233,14 +233,4 @@ def a_primary_that_is_cut_off_still_answers_reads(histories: Sequence[History]) 
     """Whoever reaches only that node stays logged in."""
     ops = [op for history in histories for op in history.calls("inspect", None) if op.client == STRANDED]
     wrong = [f"a read: {op.outcome} {op.told}" for op in ops if op.outcome != "ok" or not op.told["alive"]]
-    return _bitten(histories, violated("every read is answered", wrong, {"reads": len(ops)}, looked=len(ops)))
-
-
-def _bitten(histories: Sequence[History], finding: Finding) -> Finding:
-    """A fault that did nothing proves nothing."""
-    idle = sum(history.fault("bit") is None for history in histories)
-    if finding.status == "pass" and idle:
-        return Finding(
-            "unknown", finding.expected, f"the fault did not bite in {idle} of {len(histories)} runs", finding.evidence
-        )
-    return Finding(finding.status, finding.expected, finding.actual, {"faults": len(histories), **finding.evidence})
+    return bitten(histories, violated("every read is answered", wrong, {"reads": len(ops)}, looked=len(ops)))

@@ -2,12 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from conformance.checkers.sets import AUDITOR
 from conformance.client import Client
+from conformance.finding import Finding
+from conformance.history import History
 from conformance.lab import EngineError, Lab
 from conformance.view import NotSettledError
 from conformance.waiting import gather_limited, until
@@ -115,3 +117,13 @@ async def bites(lab: Lab, primary: Address) -> None:
     """Wait until another node is primary."""
     if await until(lambda: lab.view.primary() not in (None, primary), BITE_SECONDS):
         lab.recorder.fault("bit", what="another node is primary")
+
+
+def bitten(histories: Sequence[History], finding: Finding) -> Finding:
+    """A fault that did nothing proves nothing."""
+    idle = sum(history.fault("bit") is None for history in histories)
+    if finding.status == "pass" and idle:
+        return Finding(
+            "unknown", finding.expected, f"the fault did not bite in {idle} of {len(histories)} runs", finding.evidence
+        )
+    return Finding(finding.status, finding.expected, finding.actual, {"faults": len(histories), **finding.evidence})

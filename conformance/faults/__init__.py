@@ -16,7 +16,7 @@ class Faults(Protocol):
 
     @property
     def abilities(self) -> frozenset[str]:
-        """The faults that `inject` knows: kill, pause, partition, stop, handover, restart."""
+        """The faults that `inject` knows, such as kill, pause, partition, stop, handover, restart."""
 
     def inject(self, fault: str, node: str) -> Heal:
         """Do it to the node of this announced name; what undoes it.

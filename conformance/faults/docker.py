@@ -34,21 +34,25 @@ class DockerFaults:
 
     def inject(self, fault: str, node: str) -> Heal:
         """Do it; `stop` ends the process as a planned stop does, `kill` does not let it say a word (SIGKILL)."""
-        container = f"{self._project}-{node}-1"
+        container = self.container(node)
         if fault == "partition":
             return self._cut_off(node)
         if fault == "handover":
             return self._hand_over(node)
         if fault == "restart":
-            _docker("restart", container)
+            docker("restart", container)
             return lambda: None
         do, undo = {"kill": ("kill", "start"), "stop": ("stop", "start"), "pause": ("pause", "unpause")}[fault]
-        _docker(do, container)
-        return _once(lambda: _docker(undo, container))
+        docker(do, container)
+        return once(lambda: docker(undo, container))
+
+    def container(self, node: str) -> str:
+        """The container of a node, as compose names it."""
+        return f"{self._project}-{node}-1"
 
     def listening(self, node: str) -> frozenset[int]:
         """Read from the kernel, so that a port that nobody has told us of is found as well."""
-        table = _docker("exec", f"{self._project}-{node}-1", "cat", "/proc/net/tcp", "/proc/net/tcp6")
+        table = docker("exec", self.container(node), "cat", "/proc/net/tcp", "/proc/net/tcp6")
         rows = (line.split() for line in table.splitlines())
         sockets = [row[1] for row in rows if len(row) > 3 and row[3] == LISTENING]  # noqa: PLR2004 - column of the state
         own = [each for each in sockets if not each.startswith("0B00007F")]  # 127.0.0.11: Docker's own resolver
@@ -57,7 +61,7 @@ class DockerFaults:
     def _hand_over(self, node: str) -> Heal:
         """As the kit does: one that fails has changed nothing and is tried again."""
         for _ in range(HANDOVER_TRIES):
-            if _docker("exec", f"{self._project}-{node}-1", *HANDOVER) == "done":
+            if docker("exec", self.container(node), *HANDOVER) == "done":
                 return lambda: None
             time.sleep(HANDOVER_REST_SECONDS)
         raise FaultError(f"handover of {node}: failed {HANDOVER_TRIES} times")
@@ -85,13 +89,14 @@ class DockerFaults:
                 _run([*inside, "--wait", action, chain, side, address, "--jump", "DROP"])
 
         drop("--append")
-        return _once(lambda: drop("--delete"))
+        return once(lambda: drop("--delete"))
 
     def _inspect(self, node: str, form: str) -> str:
-        return _docker("inspect", "--format", form, f"{self._project}-{node}-1")
+        return docker("inspect", "--format", form, self.container(node))
 
 
-def _once(undo: Callable[[], object]) -> Heal:
+def once(undo: Callable[[], object]) -> Heal:
+    """What undoes a fault the first time, and nothing afterwards."""
     done: list[bool] = []
 
     def heal() -> None:
@@ -102,7 +107,12 @@ def _once(undo: Callable[[], object]) -> Heal:
     return heal
 
 
-def _docker(*words: str) -> str:
+def docker(*words: str) -> str:
+    """Run a command of Docker; what it says.
+
+    Raises:
+        FaultError: it failed.
+    """
     return _run(["docker", *words])
 
 

@@ -2,9 +2,9 @@
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from conformance.faults import Faults, NoFaults
 from conformance.wire import Login, Wire
@@ -25,6 +25,7 @@ class Target:
             everything are ours.
         nodes, sentinels: announced addresses.
         admin: who may do everything; None where we are not told.
+        prometheus: address of the Prometheus that watches it; empty where we are not told.
     """
 
     kind: str
@@ -34,7 +35,12 @@ class Target:
     nodes: tuple[Address, ...] = ()
     sentinels: tuple[Address, ...] = ()
     admin: Login | None = None
+    prometheus: str = ""
     faults: Faults = field(default_factory=NoFaults)
+
+    def watched_by(self, prometheus: str) -> Self:
+        """This target, with the Prometheus at this address; with none if it is empty."""
+        return replace(self, prometheus=prometheus, features=self.features | {"prometheus"}) if prometheus else self
 
     def settings(self, **changes: Any) -> Settings:  # noqa: ANN401 - whatever the settings take
         """Settings of the session library for this target, with `changes`; the environment has no say."""

@@ -13,8 +13,13 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import yaml
+
+from conformance.faults.rendered import RenderedFaults
 from conformance.targets import Target
 from conformance.targets.stack import target_of
 from conformance.view import View
@@ -28,6 +33,8 @@ PROCESSES = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
 """Which processes we can see: of another namespace's we cannot say whether they live."""
 SECONDS = 120
 LABEL = "com.docker.compose.project"
+DISKS = "disks"
+DISK_BYTES = 160 * 1024 * 1024
 Edit = Callable[[Path], None]
 """Changes the rendered directory before it is started, to break the deployment on purpose."""
 
@@ -53,11 +60,15 @@ async def containers(
     name = f"{PREFIX}{PROCESSES}-{os.getpid()}-{secrets.token_hex(3)}"
     rendered = Path(tempfile.mkdtemp(prefix=name)) / "project"
     try:
-        outputs = await finished(_render, name, rendered, settings or {})
-        if edit:
-            edit(rendered)
+        render = partial(_render, name, rendered, _settings(settings or {}), edit)
+        outputs = await finished(render)
         await finished(_start, rendered, outputs)
-        target = target_of(outputs, "containers", directory, exclusive=True)
+        target = _with_own_faults(
+            target_of(outputs, "containers", directory, exclusive=True),
+            outputs.location["compose_project"],
+            rendered,
+            partial(render, "--renew-certificates"),
+        )
         await _linked(target)
         yield target
     finally:
@@ -83,24 +94,50 @@ def remove(project: str) -> None:
                 _run(["docker", *gone.split(), *ids])
 
 
-def _render(name: str, directory: Path, settings: Mapping[str, str]) -> StackOutputs:
+def _settings(wanted: Mapping[str, str]) -> Mapping[str, str]:
+    """Those that were asked for, and ports of its own."""
     first = _free_ports(7)
-    wanted = {
-        "compose.redisPort": str(first),
-        "compose.sentinelPort": str(first + 3),
-        "compose.httpsPort": str(first + 6),
-        **settings,
+    ports = {"redisPort": first, "sentinelPort": first + 3, "httpsPort": first + 6}
+    return {**{f"compose.{key}": str(port) for key, port in ports.items()}, **wanted}
+
+
+def _render(name: str, directory: Path, settings: Mapping[str, str], edit: Edit | None, *more: str) -> StackOutputs:
+    changes = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    _run([*RENDER, "--name", name, "--out", str(directory), *changes, *more])
+    outputs = read(directory / "outputs.json")
+    _bound_disks(directory / "compose.yaml", [address.partition(":")[0] for address in outputs.redis_nodes])
+    if edit:
+        edit(directory)
+    return outputs
+
+
+def _bound_disks(path: Path, nodes: Sequence[str]) -> None:
+    """Give every Redis node a disk that can be filled; an idle container keeps it while the node is down."""
+    project = yaml.safe_load(path.read_text(encoding="utf-8"))
+    options = {"type": "tmpfs", "device": "tmpfs", "o": f"size={DISK_BYTES},uid=999,gid=999,mode=0700"}
+    for node in nodes:
+        project["volumes"][f"{node}-data"] = {"driver": "local", "driver_opts": options}
+    project["services"][DISKS] = {
+        "image": project["services"][nodes[0]]["image"],
+        "entrypoint": ["sleep", "infinity"],
+        "init": True,
+        "network_mode": "none",
+        "volumes": [f"{node}-data:/disks/{node}:ro" for node in nodes],
     }
-    changes = [word for key, value in wanted.items() for word in ("--set", f"{key}={value}")]
-    _run([*RENDER, "--name", name, "--out", str(directory), *changes])
-    return read(directory / "outputs.json")
+    path.write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
+
+
+def _with_own_faults(target: Target, project: str, directory: Path, renew: Callable[[], object]) -> Target:
+    names = (address.host for address in (*target.nodes, *target.sentinels))
+    faults = RenderedFaults(project, names, directory, renew)
+    return replace(target, faults=faults, features=target.features | faults.abilities)
 
 
 def _start(directory: Path, outputs: StackOutputs) -> None:
     project = outputs.location["compose_project"]
     nodes = [address.partition(":")[0] for address in (*outputs.redis_nodes, *outputs.sentinels)]
     compose = ["docker", "compose", "--project-directory", str(directory)]
-    _run([*compose, "up", "--detach", *nodes, "functions", "exporter"])
+    _run([*compose, "up", "--detach", DISKS, *nodes, "functions", "exporter"])
     if _run(["docker", "wait", f"{project}-functions-1"]) != "0":
         raise TopologyError(f"the function library was not loaded:\n{_run([*compose, 'logs', '--tail', '20'])}")
 

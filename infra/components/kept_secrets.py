@@ -79,6 +79,11 @@ def completed(kept: KeptSecrets, name: str, certified: Mapping[str, Sequence[str
     )
 
 
+def without_certificates(kept: KeptSecrets) -> KeptSecrets:
+    """`kept` without those of the parts, so that each gets a new one of the same authority."""
+    return kept.model_copy(update={"certificates": {}})
+
+
 def _ends_soon(pair: Pair, today: date) -> bool:
     return x509.load_pem_x509_certificate(pair.cert_pem.encode()).not_valid_after_utc.date() < today + RENEWAL
 

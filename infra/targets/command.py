@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 import infra
-from infra.components.kept_secrets import KeptSecrets, read
+from infra.components.kept_secrets import KeptSecrets, read, without_certificates
 from infra.spec import DeploymentSpec
 from infra.stackfile import load_spec
 
@@ -45,6 +45,9 @@ def parser(module: str, description: str | None, example: str) -> argparse.Argum
         help="a secret setting, from the file that holds it",
     )
     options.add_argument("--name", help="name of the deployment (default: that of the stack)")
+    options.add_argument(
+        "--renew-certificates", action="store_true", help="make every part a new certificate, of the same authority"
+    )
     options.add_argument("--secrets", type=Path, metavar="FILE", help="take the secrets from a secrets.json elsewhere")
     return options
 
@@ -96,8 +99,8 @@ def wanted(stack: str, changes: Sequence[str], kind: str, secrets: Mapping[str, 
     return spec
 
 
-def kept_in(out: Path, elsewhere: Path | None) -> KeptSecrets:
-    """The secrets of an earlier run, or of the file `elsewhere`.
+def kept_in(out: Path, elsewhere: Path | None, *, renew_certificates: bool) -> KeptSecrets:
+    """The secrets of an earlier run, or of the file `elsewhere`; without certificates where they are to be made anew.
 
     Raises:
         RefusedError: the directory is in use, but not by this command: whatever is in it would be removed.
@@ -107,9 +110,9 @@ def kept_in(out: Path, elsewhere: Path | None) -> KeptSecrets:
     path = out / SECRETS_FILE
     if not path.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RefusedError(f"{out} is not of this command's making: choose a new directory")
-    if elsewhere:
-        return read(elsewhere)
-    return read(path) if path.exists() else KeptSecrets()
+    source = elsewhere or path
+    kept = read(source) if elsewhere or path.exists() else KeptSecrets()
+    return without_certificates(kept) if renew_certificates else kept
 
 
 def _put(given: dict[str, Any], change: str) -> None:

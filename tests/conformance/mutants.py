@@ -229,6 +229,42 @@ class Optimistic(SessionManager):
             return await SessionManager(Settings(session_backend="memory")).create_session(*arguments, **named)
 
 
+class Sulking(SessionManager):
+    """Takes no login for half a minute after one was refused."""
+
+    _until = 0.0
+
+    async def create_session(self, *arguments: Any, **named: Any) -> Session:
+        if time.monotonic() < self._until:
+            raise StoreFull("not yet")
+        try:
+            return await super().create_session(*arguments, **named)
+        except StoreFull:
+            self._until = time.monotonic() + 30
+            raise
+
+
+class OldPassword(SessionManager):
+    """Signs in anew for every login, with the first password that it was ever given."""
+
+    _first: list[SecretStr] = []
+
+    async def create_session(self, *arguments: Any, **named: Any) -> Session:
+        self._first.append(self.settings.redis_password)
+        async with SessionManager(_with(self.settings, redis_password=self._first[0])) as once:
+            return await once.create_session(*arguments, **named)
+
+
+class OneForAll(SessionManager):
+    """Logs everybody in over the connections of the first application, whatever the others sign in with."""
+
+    _first: list[SessionManager] = []
+
+    async def create_session(self, *arguments: Any, **named: Any) -> Session:
+        self._first.append(self)
+        return await SessionManager.create_session(self._first[0], *arguments, **named)
+
+
 class Wary(SessionManager):
     """Writes before it reads."""
 

@@ -2,8 +2,11 @@
 
 import os
 import re
+import subprocess
+import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +47,7 @@ class Broken:
     containers: bool = False
     unhealed: bool = False
     failover: str = ""
+    prometheus: str = ""
     more: bool = False
     ci: bool = False
 
@@ -108,6 +112,34 @@ async def target_of(broken: Broken, directory: Path, server: servers.Server) -> 
     yield Target("endpoint", "one server", connect, features, nodes=(address,), faults=faults)
 
 
+@contextmanager
+def prometheus(directory: Path) -> Iterator[str]:
+    """A Prometheus that watches nothing and has no rules; its address."""
+    (directory / "prometheus.yaml").write_text("{}")
+    address = f"127.0.0.1:{servers.free_port()}"
+    files = (f"--config.file={directory}/prometheus.yaml", f"--storage.tsdb.path={directory}/data")
+    with subprocess.Popen(
+        ["prometheus", *files, f"--web.listen-address={address}"], stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            wait_until_ready(f"http://{address}/-/ready")
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+
+
+def wait_until_ready(url: str, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()  # noqa: S310 - of our own process
+        except OSError:
+            assert time.monotonic() < deadline, url
+            time.sleep(0.1)
+        else:
+            return
+
+
 @pytest.mark.parametrize(
     "broken",
     [each for each in MATRIX if (re.search(WANTED, each.name) if WANTED else each.ci)],
@@ -123,7 +155,9 @@ async def test_what_is_broken_is_found_and_nothing_else(
         monkeypatch.setattr(lab, "SessionManager", getattr(mutants, broken.library))
     said: list[str] = []
     async with target_of(broken, tmp_path, plain) as target:
-        results = await Run(register(), target, broken.choice, tmp_path, said.append).results()
+        with prometheus(tmp_path) if broken.prometheus else nullcontext("") as address:
+            seen = target.watched_by(address)
+            results = await Run(register(), seen, broken.choice, tmp_path, said.append).results()
 
     failed = {each.requirement.id: each.actual for each in results if each.status == "fail"}
     assert failed.keys() >= set(broken.fails), (failed, said)

@@ -12,7 +12,10 @@ from conformance.verdict import EXIT_CODES, summary, verdict
 from infra.outputs import Feature
 from tests.conformance.made import entries
 
-OWN_FEATURES = {"exclusive", "listening", "stop", "handover", "failover"}
+OWN_FEATURES = {
+    *("exclusive", "listening", "stop", "handover", "failover"),
+    *("fill_disk", "renew_certificates", "prometheus"),
+}
 """Beside those that outputs claim: what the suite finds out or can do itself."""
 
 

@@ -16,6 +16,7 @@ from tests.conformance.conftest import ROOT
 
 pytestmark = pytest.mark.engine
 KILL = ("HA-KILL-001", "HA-KILL-002", "HA-KILL-003", "HA-KILL-004", "HA-KILL-005")
+UPKEEP = (*(f"OPS-DISK-{n:03}" for n in (1, 2, 3, 4)), *(f"OPS-PASS-{n:03}" for n in (1, 2, 3)))
 
 
 def left_by(process: int) -> list[str]:
@@ -32,7 +33,7 @@ def left_by(process: int) -> list[str]:
 def _report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
     profiles = ("--profile", "SESSION-CORE", "--profile", "SESSION-DURABLE", "--profile", "SECURITY")
-    ids = [word for each in KILL for word in ("--id", each)]
+    ids = [word for each in (*KILL, *UPKEEP) for word in ("--id", each)]
     assert main(["run", *profiles, *ids, "--out", str(out)]) == 0, (out / "report.html").read_text()
     return out
 
@@ -41,7 +42,12 @@ def test_the_kits_own_topology_keeps_every_promise(report: Path) -> None:
     found = json.loads((report / "report.json").read_text())
 
     assert {each["status"] for each in found["requirements"]} == {"pass"}
-    assert {each["requirement"]["id"] for each in found["requirements"]} > {*KILL, "SES-TTL-001", "SEC-ACL-002"}
+    assert {each["requirement"]["id"] for each in found["requirements"]} > {
+        *KILL,
+        *UPKEEP,
+        "SES-TTL-001",
+        "SEC-ACL-002",
+    }
 
 
 def test_the_kill_bit_and_was_survived_with_figures(report: Path) -> None:

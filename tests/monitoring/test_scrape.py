@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from conformance.cli import main as conformance
 from infra.components.kept_secrets import KeptSecrets, completed
 from infra.render.topology import topology
 from infra.spec import ComposeTarget, DeploymentSpec
@@ -155,6 +156,17 @@ def test_metrics_have_the_values_and_labels_that_the_rules_expect(prometheus: Qu
 
     eventually(lambda: values() == {value})
     assert values() == {value}
+
+
+def test_the_conformance_suite_finds_a_deployment_watched(
+    prometheus: Query, deployment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    eventually(lambda: {rule["health"] for group in prometheus("rules")["groups"] for rule in group["rules"]} == {"ok"})
+    address = docker("port", PROMETHEUS, "9090/tcp").splitlines()[0]
+    (tmp_path / "config.yaml").write_text(f"prometheus: http://{address}\n")
+    asked = ["--outputs", str(deployment / "outputs.json"), "--config", str(tmp_path / "config.yaml")]
+    assert conformance(["run", *asked, "--profile", "MONITORING", "--out", str(tmp_path / "report")]) == 0
+    assert "4 pass" in capsys.readouterr().out
 
 
 def test_a_stopped_replica_is_seen_under_its_name(prometheus: Query) -> None:

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         spec = wanted(asked.stack, asked.set, "compose", given)
         name = asked.name or asked.stack
         out: Path = asked.out.expanduser().absolute()
-        kept = kept_in(out, asked.secrets)
+        kept = kept_in(out, asked.secrets, renew_certificates=asked.renew_certificates)
         render(spec, name, out, completed(kept, name, topology(spec).certified), given)
     except (RefusedError, SpecError, SecretsError, OSError, yaml.YAMLError) as error:
         sys.stderr.write(f"{error}\n")

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cluster = Cluster(wanted(asked.stack, asked.set, "kubernetes", given), asked.name or asked.stack)
         _check_namespace(cluster.namespace)
         out: Path = asked.out.expanduser().absolute()
-        kept = kept_in(out, asked.secrets)
+        kept = kept_in(out, asked.secrets, renew_certificates=asked.renew_certificates)
         render(cluster, out, completed(kept, cluster.name, cluster.certified), given)
     except (RefusedError, SpecError, SecretsError, OSError, yaml.YAMLError) as error:
         sys.stderr.write(f"{error}\n")
