@@ -1,52 +1,54 @@
-"""Measures `GET /v1/verify` beside a route that does nothing, in one process with the same middleware.
+"""Measures `GET /v1/verify` beside a route that does nothing and a peer's check, in one process, same middleware.
 
     python -m benchmarks.verify
 
 One worker (uvicorn with uvloop, plain HTTP on loopback), a real Redis in a container, 64 connections that each send the
-next request when the answer is there. Both routes take turns, so that they meet the same noise. Writes
-docs/reports/verify.json and docs/reports/verify.md.
+next request when the answer is there. The routes take short turns, so that they meet the same noise; a ratio is that of
+two turns of the same round. Writes docs/reports/verify.json and docs/reports/verify.md.
 """
 
 import argparse
 import asyncio
 import json
-import multiprocessing
 import os
 import platform
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import uvloop
 
-from session_core import SessionManager, Settings
-from session_core.deploy import load_functions
 from tests.session_core import servers
 
-REPORTS: Final = Path(__file__).parents[1] / "docs" / "reports"
+ROOT: Final = Path(__file__).parents[1]
+REPORT: Final = ROOT / "docs" / "reports" / "verify.json"
+PEERS: Final = ("crudauth==0.8.2", "sqlalchemy[asyncio]")
 CONCURRENCY: Final = 64
-USERS: Final = 1000
-ROUTES: Final = ("/constant", "/v1/verify")
+USERS: Final = 1024
+ROUTES: Final = {
+    "constant": "a route that does nothing",
+    "verify": "`GET /v1/verify`",
+    "crudauth/read-only": "crudauth 0.8.2, without extending",
+    "crudauth": "crudauth 0.8.2, as it comes",
+}
+CONSTANT, VERIFY = list(ROUTES)[:2]
+TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
-def serve(port: int, redis_url: str) -> None:
-    """Run the service with one more route."""
-    import uvicorn
+class Turn(NamedTuple):
+    """What one turn of a route found."""
 
-    from session_core.service.app import make_app
-    from session_core.service.settings import ServiceSettings
-
-    app = make_app(ServiceSettings(redis_url=redis_url, session_admin_token="x" * 32, session_log_level="warning"))
-
-    @app.get("/constant")
-    async def constant() -> dict[str, str]:
-        return {}
-
-    uvicorn.run(
-        app, host="127.0.0.1", port=port, loop="uvloop", http="httptools", log_level="warning", access_log=False
-    )
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    server_us: float
+    """Processor time of the server's process for each request."""
 
 
 async def client(port: int, requests: Sequence[bytes], until: float) -> list[float]:
@@ -59,104 +61,144 @@ async def client(port: int, requests: Sequence[bytes], until: float) -> list[flo
         number += 1
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
-        length = int(
-            next((line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), b"0")
-        )
-        await reader.readexactly(length)
+        assert b"content-length: 0\r\n" in head, head
         took.append(time.perf_counter() - start)
     writer.close()
     return took
 
 
-async def turn(port: int, route: str, cookies: Sequence[str], seconds: float) -> tuple[float, float, float]:
-    """Return requests a second, and the median and the 99th percentile in milliseconds."""
-    lines = (f"GET {route} HTTP/1.1\r\nHost: x\r\nCookie: __Host-session_id={cookie}\r\n\r\n" for cookie in cookies)
+async def turn(server: "subprocess.Popen[str]", port: int, route: str, cookies: Sequence[str], seconds: float) -> Turn:
+    """Ask one route for so long."""
+    lines = (f"GET /v1/{route} HTTP/1.1\r\nHost: x\r\nCookie: __Host-session_id={cookie}\r\n\r\n" for cookie in cookies)
     requests = [line.encode() for line in lines]
-    until = time.perf_counter() + seconds
     share = len(requests) // CONCURRENCY
-    runs = (client(port, requests[n * share :] + requests[: n * share], until) for n in range(CONCURRENCY))
+    before, began = cpu_seconds(server.pid), time.perf_counter()
+    runs = (client(port, requests[n * share :] + requests[: n * share], began + seconds) for n in range(CONCURRENCY))
     took = sorted(each for run in await asyncio.gather(*runs) for each in run)
-    return len(took) / seconds, took[len(took) // 2] * 1000, took[int(len(took) * 0.99)] * 1000
+    passed, spent = time.perf_counter() - began, cpu_seconds(server.pid) - before
+    p50, p99 = (took[int(len(took) * share)] * 1000 for share in (0.5, 0.99))
+    return Turn(len(took) / passed, p50, p99, spent / len(took) * 1e6)
 
 
-async def measure(redis_url: str, turns: int, seconds: float) -> dict[str, Any]:
-    """Serve, ask, and return the medians of all turns."""
-    settings = Settings(redis_url=redis_url)
-    await load_functions(settings)
-    async with SessionManager(settings) as sessions:
-        cookies = [(await sessions.create_session(f"user-{number}")).session_id for number in range(USERS)]
-    port = servers.free_port()
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(port, redis_url))
-    process.start()
-    try:
-        await until_served(port, cookies)
-        found: dict[str, list[tuple[float, float, float]]] = {route: [] for route in ROUTES}
-        for number in range(turns):
-            for route in ROUTES:
-                found[route].append(await turn(port, route, cookies, seconds))
-                print(f"turn {number + 1} of {turns}, {route}: {found[route][-1][0]:.0f} requests a second", flush=True)
-    finally:
-        process.terminate()
-        process.join()
-    names = ("requests_per_second", "p50_ms", "p99_ms")
-    return {
-        route: {name: statistics.median(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
-        for route, rows in found.items()
-    }
+def cpu_seconds(process: int) -> float:
+    """Return the processor time of a process so far."""
+    words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / TICKS
 
 
-async def until_served(port: int, cookies: Sequence[str]) -> None:
-    """Wait for the first answer."""
-    async with asyncio.timeout(30):
+async def measure(server: "subprocess.Popen[str]", port: int, rounds: int, seconds: float) -> dict[str, list[Turn]]:
+    """Ask all routes in turn, again and again."""
+    assert server.stdout
+    cookies: dict[str, list[str]] = json.loads(await asyncio.to_thread(server.stdout.readline))
+    await until_served(port)
+    for route in ROUTES:
+        await turn(server, port, route, cookies[route], 0.5)  # warm
+    found: dict[str, list[Turn]] = {route: [] for route in ROUTES}
+    for number in range(rounds):
+        for route in ROUTES:
+            found[route].append(await turn(server, port, route, cookies[route], seconds))
+        print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+    return found
+
+
+async def until_served(port: int) -> None:
+    """Wait until somebody listens."""
+    async with asyncio.timeout(60):
         while True:
             try:
-                await turn(port, ROUTES[1], cookies, 0.2)
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
                 await asyncio.sleep(0.1)
             else:
+                writer.close()
                 return
 
 
-def report(found: dict[str, Any]) -> None:
+@contextmanager
+def serving(directory: Path, port: int, redis_url: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run the server in an environment that has this project, as locked, and the peer."""
+    python = directory / "bin" / "python"
+    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(directory)], check=True)
+    locked = [line.split()[0] for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line]
+    (directory / "locked.txt").write_text("\n".join(line for line in locked if line[0].isalpha()))
+    install = [
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        str(python),
+        "--constraint",
+        str(directory / "locked.txt"),
+    ]
+    subprocess.run([*install, "--editable", f"{ROOT}[service]", *PEERS], check=True)
+    command = [str(python), "-m", "benchmarks.verify_server", str(port), redis_url, str(USERS)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def summary(turns: dict[str, list[Turn]]) -> dict[str, dict[str, float]]:
+    """Return the medians of each route, and of its ratios to the constant route of the same round."""
+    found = {}
+    for route, rows in turns.items():
+        pairs = list(zip(rows, turns[CONSTANT], strict=True))
+        found[route] = {name: statistics.median(getattr(row, name) for row in rows) for name in Turn._fields}
+        found[route]["throughput_ratio"] = statistics.median(row.per_second / base.per_second for row, base in pairs)
+        found[route]["p99_ratio"] = statistics.median(row.p99_ms / base.p99_ms for row, base in pairs)
+    return found
+
+
+def write(found: dict[str, Any]) -> None:
     """Write both forms."""
-    constant, verify = (found["routes"][route] for route in ROUTES)
-    found["throughput_ratio"] = verify["requests_per_second"] / constant["requests_per_second"]
-    found["p99_ratio"] = verify["p99_ms"] / constant["p99_ms"]
     rows = "\n".join(
-        f"| `{route}` | {row['requests_per_second']:.0f} | {row['p50_ms']:.2f} | {row['p99_ms']:.2f} |"
+        f"| {ROUTES[route]} | {row['per_second']:.0f} | {row['throughput_ratio']:.0%} | {row['p50_ms']:.1f} | "
+        f"{row['p99_ms']:.1f} | {row['p99_ratio']:.1f} | {row['server_us']:.0f} |"
         for route, row in found["routes"].items()
     )
-    (REPORTS / "verify.json").write_text(json.dumps(found, indent=2) + "\n")
-    (REPORTS / "verify.md").write_text(f"""# `GET /v1/verify`
+    REPORT.write_text(json.dumps(found, indent=2) + "\n")
+    low, high = found["load"]
+    REPORT.with_suffix(".md").write_text(f"""# `GET /v1/verify`
 
-`python -m benchmarks.verify`, {found["date"]}: one worker, {CONCURRENCY} connections, {found["turns"]} turns of
-{found["seconds"]:g} s each, medians; {found["machine"]}. Client, service and Redis share the machine.
+`python -m benchmarks.verify`, {found["date"]}: one worker, {CONCURRENCY} connections, {found["rounds"]} rounds in which
+each route has a turn of {found["seconds"]:g} s; medians of the rounds, ratios of turns of the same round.
+{found["machine"]}; client, service and Redis share it, with others (load {low:.1f} before, {high:.1f} after). Aims:
+throughput ≥ 60 % (80 %) of the route that does nothing, p99 ≤ 3 times its.
 
-| route | requests/s | p50 ms | p99 ms |
-|---|---|---|---|
+| route, all behind the same middleware | requests/s | of nothing | p50 ms | p99 ms | times nothing's p99 | server µs |
+|---|---|---|---|---|---|---|
 {rows}
 
-Throughput {found["throughput_ratio"]:.0%} of a route that does nothing, behind the same middleware; p99
-{found["p99_ratio"]:.1f} times its.
+Server µs: processor time of the service's process for each request, which depends less on what else the machine does.
 """)
-    print((REPORTS / "verify.md").read_text())
+    print(REPORT.with_suffix(".md").read_text())
 
 
 def main() -> None:
     """Measure and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each turn of each route")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each turn of each route")
     given = parser.parse_args()
-    with servers.network() as bridge, servers.redis_server(bridge) as server:
-        routes = uvloop.run(measure(server.url, given.turns, given.seconds))
-    report(
+    before, port = os.getloadavg()[0], servers.free_port()
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        servers.network() as bridge,
+        servers.redis_server(bridge) as redis,
+        serving(Path(directory), port, redis.url) as server,
+    ):
+        turns = uvloop.run(measure(server, port, given.rounds, given.seconds))
+    write(
         {
             "date": time.strftime("%Y-%m-%d"),
             "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
-            "turns": given.turns,
+            "load": [before, os.getloadavg()[0]],
+            "rounds": given.rounds,
             "seconds": given.seconds,
-            "routes": routes,
+            "routes": summary(turns),
+            "turns": {route: [row._asdict() for row in rows] for route, rows in turns.items()},
         }
     )
 

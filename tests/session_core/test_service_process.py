@@ -1,6 +1,7 @@
 """The service as it is deployed: a process with TLS, through the loss and the return of its store."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -12,8 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 from session_core.deploy import load_functions
+from session_core.service import server as http
 from tests.session_core import servers
 from tests.session_core.conftest import APP_PASSWORD, add_users, redis_settings
 from tests.session_core.sentinel_group import certificates
@@ -158,6 +162,23 @@ async def test_the_log_is_json_without_secrets_and_the_process_stays_small(
     assert [line["status"] for line in lines if line["message"] == "request"] == [201, 200, 404]
     for private in (secret, "very-secret", TOKEN, APP_PASSWORD):
         assert private not in service.log()
+
+
+async def test_the_collector_passes_over_what_the_start_has_made() -> None:
+    threshold = gc.get_threshold()
+    server = http.Server(uvicorn.Config(FastAPI(), host="127.0.0.1", port=servers.free_port(), log_config=None))
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            assert not serving.done()
+            await asyncio.sleep(0.01)
+        assert gc.get_freeze_count() > 10_000
+        assert gc.get_threshold()[0] == http.YOUNG_OBJECTS
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*threshold)
+        server.should_exit = True
+        await serving
 
 
 def test_wrong_settings_are_one_line_and_a_status() -> None:
