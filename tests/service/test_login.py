@@ -56,6 +56,7 @@ async def test_the_browser_leaves_with_state_nonce_and_a_hashed_verifier(service
     [
         "https://evil.test/",
         "//evil.test",
+        "///evil.test",
         "/\\evil.test",
         "javascript:alert(1)",
         "https://localhost.evil.test/",
@@ -122,6 +123,31 @@ async def test_an_answer_that_is_not_keycloaks_is_refused(service: Service, old:
     back = await browser.come_back()
     assert old in back
     await refused(browser, back.replace(old, new, 1))
+
+
+async def test_every_character_of_the_state_counts(service: Service) -> None:
+    browser = service.browser()
+    back = await browser.come_back()
+    state = parse_qs(urlsplit(back).query)["state"][0]
+    await refused(browser, back.replace(state, state[:-1] + ("a" if state[-1] != "a" else "b")))
+
+
+@pytest.mark.parametrize("name", ["state", "code"])
+async def test_an_answer_that_says_something_twice_is_refused(service: Service, name: str) -> None:
+    browser = service.browser()
+    back = await browser.come_back()
+    await refused(browser, back.replace("?", f"?{name}=x&", 1))
+
+
+async def test_an_id_token_of_another_login_is_refused(service: Service, keycloak: KeycloakServer) -> None:
+    browser = service.browser()
+    back = await browser.come_back()
+
+    async def redeem(*_arguments: object) -> dict[str, Any]:
+        return await asyncio.to_thread(keycloak.tokens)
+
+    service.app.state.keycloak.redeem = redeem  # a good token, without the nonce of this login
+    await refused(browser, back)
 
 
 async def test_a_code_of_another_login_is_refused_even_in_the_same_browser(service: Service) -> None:
@@ -250,8 +276,8 @@ async def test_a_password_logs_in_and_a_wrong_one_does_not(serve: Serve) -> None
 async def test_many_passwords_for_one_user_and_many_logins_of_one_address_are_stopped(serve: Serve) -> None:
     async with serve(session_password_login=True, session_login_attempts=10) as service:
         browser = service.browser()
-        wrong = {"username": "alice", "password": "wrong"}
-        statuses = [(await browser.write("POST", "/v1/oidc/password", json=wrong)).status_code for _ in range(3)]
+        wrong = [{"username": name, "password": "wrong"} for name in ("alice", "Alice", "ALICE")]
+        statuses = [(await browser.write("POST", "/v1/oidc/password", json=each)).status_code for each in wrong]
         assert statuses == [401, 401, 429]
         answers = [await browser.get("/v1/oidc/login") for _ in range(8)]
         assert [answer.status_code for answer in answers] == [303] * 7 + [429]
@@ -265,6 +291,18 @@ async def test_wrong_admin_tokens_are_counted_and_the_right_one_passes(serve: Se
         statuses = [(await browser.get("/v1/admin/stats", headers=wrong)).status_code for _ in range(3)]
         assert statuses == [401, 401, 429]
         assert (await browser.get("/v1/admin/stats", headers=ADMIN)).status_code == 200
+
+
+async def test_tries_are_counted_by_the_address_that_the_gateway_has_seen(serve: Serve) -> None:
+    async with serve(session_login_attempts=2, session_client_ip_header="X-Forwarded-For") as service:
+
+        async def login(forwarded: str) -> int:
+            answer = await service.browser().get("/v1/oidc/login", headers={"X-Forwarded-For": forwarded})
+            return answer.status_code
+
+        # What stands in front of the last entry comes from the client.
+        assert [await login(f"10.0.0.{made_up}, 192.0.2.1") for made_up in range(3)] == [303, 303, 429]
+        assert await login("10.0.0.0, 192.0.2.2") == 303
 
 
 async def test_a_login_with_a_session_that_keycloak_ends_meanwhile_is_refused(

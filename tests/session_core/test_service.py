@@ -269,6 +269,12 @@ async def test_a_body_above_the_limit_is_refused(service: httpx.AsyncClient, *, 
     assert answer.json()["type"] == "urn:redis-session-kit:body-too-large"
 
 
+async def test_a_body_above_the_limit_is_refused_before_it_is_read_where_nobody_reads_it(
+    service: httpx.AsyncClient,
+) -> None:
+    assert (await service.request("GET", "/v1/verify", content=b"x" * 70_000)).status_code == 413
+
+
 async def test_metadata_above_the_limit_is_refused(service: httpx.AsyncClient) -> None:
     answer = await service.post("/v1/sessions", json={"user_id": "a", "metadata": {"x": "y" * 20_000}}, headers=ADMIN)
     assert answer.status_code == 422
