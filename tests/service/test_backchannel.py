@@ -61,6 +61,8 @@ async def test_a_logout_token_that_the_store_did_not_take_may_come_again(
     with monkeypatch.context() as broken:
         broken.setattr(service.sessions, "revoke_session", away)
         await asyncio.to_thread(keycloak.admin, "DELETE", f"/sessions/{await sid_of(service, browser)}")
+    twice = await service.browser().http.post(PATH, data={"logout_token": [heard[0], heard[0]]})
+    assert twice.status_code == 400
     assert await browser.verify() == 200
     answer = await service.browser().http.post(PATH, data={"logout_token": heard[0]})
     assert answer.status_code == 200
