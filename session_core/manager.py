@@ -269,10 +269,11 @@ class SessionManager:
         ref, answer, wrap = await self._read(ref_of_either(name))
         return self._session(name, ref, answer.record, b"" if is_handle(name) else wrap) if answer.record else None
 
-    async def get_user_sessions(self, user_id: str) -> list[Session]:
-        """List the user's live sessions, oldest first. `session_id` is the handle here; sealed metadata is absent."""
+    async def get_user_sessions(self, user_id: str, *, consistent: bool = False) -> list[Session]:
+        """List live sessions, oldest first: handles for ids, nothing sealed. Not `consistent`: by SESSION_READ_FROM."""
         bucket = bucket_of(checked_user_id(user_id))
-        listed = [(Ref(bucket, digest), record) for digest, record in await self._store.list_user(user_id)]
+        found = await self._store.list_user(user_id, consistent=consistent)
+        listed = [(Ref(bucket, digest), record) for digest, record in found]
         return [self._session(ref.handle, ref, record, b"") for ref, record in listed]
 
     async def count_active_sessions(self) -> int:

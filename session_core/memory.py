@@ -176,7 +176,7 @@ class MemoryStore:
         self._records[ref] = record
         return Answer("ok", now, record), False
 
-    async def list_user(self, user_id: str) -> list[tuple[str, Record]]:
+    async def list_user(self, user_id: str, *, consistent: bool = True) -> list[tuple[str, Record]]:  # noqa: ARG002
         """See `Store`."""
         refs = self._living(user_id, await self.now())
         return [(ref.digest, _shown(self._records[ref])) for ref in refs]

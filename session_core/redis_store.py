@@ -71,9 +71,9 @@ class RedisStore:
         """See `Store`."""
         return await self._durably(protocol.update(what))
 
-    async def list_user(self, user_id: str) -> list[tuple[str, Record]]:
+    async def list_user(self, user_id: str, *, consistent: bool = True) -> list[tuple[str, Record]]:
         """See `Store`."""
-        return await self._ask(protocol.list_user(user_id), stale=self._stale)
+        return await self._ask(protocol.list_user(user_id), stale=self._stale and not consistent)
 
     async def count(self, user_id: str | None = None) -> int:
         """See `Store`. Of all users: one call, in a cluster one pipeline for each node."""

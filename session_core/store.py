@@ -44,7 +44,7 @@ class Store(Protocol):
     async def update(self, what: Update) -> tuple[Answer, bool]:
         """Replace the metadata if the version is the expected one: codes ok, missing, revoked, stale."""
 
-    async def list_user(self, user_id: str) -> list[tuple[str, Record]]:
+    async def list_user(self, user_id: str, *, consistent: bool = True) -> list[tuple[str, Record]]:
         """List a user's live sessions by creation: digest and record without ttl, version, evicted and the seal."""
 
     async def count(self, user_id: str | None = None) -> int:

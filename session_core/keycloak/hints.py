@@ -6,6 +6,7 @@ which every process has and the store has not (docs/decisions/0031-keycloaks-sid
 """
 
 import os
+from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -17,6 +18,19 @@ from session_core.manager import SessionManager
 from session_core.session import Session
 
 _NONCE_BYTES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """How to end Keycloak's session of one of ours.
+
+    Attributes:
+        sid: Keycloak's session; empty if Keycloak did not say.
+        id_token: ends it.
+    """
+
+    sid: str
+    id_token: str
 
 
 class Hints:
@@ -32,22 +46,24 @@ class Hints:
         """Note how to end Keycloak's session of this one, for as long as the session may live."""
         if id_token:
             nonce = os.urandom(_NONCE_BYTES)
-            sealed = nonce + self._cipher.encrypt(nonce, id_token.encode(), session.handle.encode())
+            sealed = nonce + self._cipher.encrypt(nonce, f"{sid} {id_token}".encode(), session.handle.encode())
             await self._shared.put("hint", session.handle, sealed, self._seconds)
         if sid:
             await self._shared.put("sid", sid, session.user_id.encode(), self._seconds)
         if isinstance(name := session.metadata.get("preferred_username"), str):
             await self._shared.put("name", name.lower(), session.user_id.encode(), self._seconds)
 
-    async def get(self, handle: str) -> str | None:
-        """Return the ID token of a session that may be gone."""
+    async def get(self, handle: str) -> Hint | None:
+        """Return the hint of a session that may be gone."""
         sealed = await self._shared.get("hint", handle)
         if sealed is None:
             return None
         try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], handle.encode()).decode()
+            opened = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], handle.encode())
         except InvalidTag:  # the client's secret was changed
             return None
+        sid, _, id_token = opened.decode().partition(" ")
+        return Hint(sid, id_token)
 
     async def drop(self, handle: str) -> None:
         """Forget a hint that has done its work."""

@@ -121,7 +121,8 @@ class KeycloakSessions:
             return ()
         if not sid:
             return (await self._sessions.revoke_user_sessions(sub, ENDED, actor=ACTOR)).handles
-        mine = [one for one in await self._sessions.get_user_sessions(sub) if one.metadata.get("sid") == sid]
+        live = await self._sessions.get_user_sessions(sub, consistent=True)
+        mine = [one for one in live if one.metadata.get("sid") == sid]
         await asyncio.gather(*(self._sessions.revoke_session(one.handle, ENDED, actor=ACTOR) for one in mine))
         return tuple(one.handle for one in mine)
 

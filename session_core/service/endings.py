@@ -1,5 +1,6 @@
 """Ends Keycloak's session where ours was ended: by the limit, an operator, the command line, an application.
 
+Several of our sessions may hang on one of Keycloak's, such as those of logins in one browser: it ends with the last.
 Every process reads the events of the store; a lease makes one of them do it.
 """
 
@@ -48,23 +49,26 @@ class Endings:
                         if event not in self.recent:  # those of the same millisecond come again after an error
                             self.recent.appendleft(event)
                         if event.kind in {"evicted", "revoked"} and event.actor != ACTOR:
-                            await self._end(event.handle, 0)
+                            await self._end(event.user_id, event.handle, 0)
                 except SessionError:
                     await asyncio.sleep(PAUSE_SECONDS)
         finally:
             for retry in self._retries:
                 retry.cancel()
 
-    async def _end(self, handle: str, tries: int) -> None:
-        id_token = await self._hints.get(handle)
-        if id_token is None or not await self._sessions.ephemeral.claim("ending", handle, LEASE_SECONDS):
+    async def _end(self, user_id: str, handle: str, tries: int) -> None:
+        hint = await self._hints.get(handle)
+        if hint is None or not await self._sessions.ephemeral.claim("ending", handle, LEASE_SECONDS):
+            return
+        if hint.sid and await self._is_used(user_id, hint.sid):
+            await self._hints.drop(handle)
             return
         try:
-            await self._keycloak.end_session(id_token)
+            await self._keycloak.end_session(hint.id_token)
         except KeycloakUnavailable:
             await self._sessions.ephemeral.drop("ending", handle)
             if tries < GIVE_UP:
-                retry = asyncio.create_task(self._again(handle, tries + 1))
+                retry = asyncio.create_task(self._again(user_id, handle, tries + 1))
                 self._retries.add(retry)
                 retry.add_done_callback(self._retries.discard)
             return
@@ -72,9 +76,14 @@ class Endings:
             log.info("Keycloak did not end a session: %s", error)
         await self._hints.drop(handle)
 
-    async def _again(self, handle: str, tries: int) -> None:
+    async def _is_used(self, user_id: str, sid: str) -> bool:
+        """Tell whether a live session hangs on this one of Keycloak's. Of two that end at once the later sees none."""
+        live = await self._sessions.get_user_sessions(user_id, consistent=True)
+        return any(one.metadata.get("sid") == sid for one in live)
+
+    async def _again(self, user_id: str, handle: str, tries: int) -> None:
         await asyncio.sleep(PAUSE_SECONDS * 2**tries)
         try:
-            await self._end(handle, tries)
+            await self._end(user_id, handle, tries)
         except SessionError as error:
             log.warning("a session of Keycloak's lives on, the store did not say how to end it: %s", error)

@@ -137,3 +137,8 @@ async def until(check: Any, seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
         while not await check():  # noqa: ASYNC110 - what is waited for happens elsewhere
             await asyncio.sleep(0.05)
+
+
+async def is_settled(service: Service, handle: str) -> bool:
+    """Whether the end of a session has been dealt with: what is needed for it was dropped."""
+    return await service.app.state.tied.hints.get(handle) is None

@@ -11,7 +11,7 @@ import pytest
 from session_core.ids import ref_of
 from tests.service.conftest import Serve
 from tests.service.keycloak_server import ALICE, BOB, KeycloakServer
-from tests.service.running import ADMIN, COOKIE, Browser, Service, until
+from tests.service.running import ADMIN, COOKIE, Browser, Service, is_settled, until
 from tests.session_core.servers import Server
 
 pytestmark = pytest.mark.engine
@@ -174,6 +174,32 @@ async def test_logging_in_again_ends_the_session_before(service: Service) -> Non
     assert gone is not None
     assert gone.revocation is not None
     assert gone.revocation.reason == "logged in again"
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+async def test_a_second_login_in_one_browser_keeps_keycloaks_session_for_the_new_one(
+    serve: Serve, keycloak: KeycloakServer, limit: int
+) -> None:
+    """The former session is ended, by us or by the limit; Keycloak's is the same for both, and ends with the last."""
+    async with serve(session_max_concurrent=limit) as service:
+        browser = service.browser()
+        await browser.log_in("bob")
+        former, [sid] = ref_of(browser.secret).handle, await sids_here(service, BOB)
+        await browser.log_in("bob")
+        assert await sids_here(service, BOB) == [sid]
+        await until(lambda: is_settled(service, former))
+        assert await browser.verify() == 200
+        assert sid in await asyncio.to_thread(keycloak.sids, BOB)
+        await service.sessions.revoke_user_sessions(BOB, "the last one")
+
+        async def gone() -> bool:
+            return sid not in await asyncio.to_thread(keycloak.sids, BOB)
+
+        await until(gone)
+
+
+async def sids_here(service: Service, user: str) -> list[object]:
+    return [one.metadata["sid"] for one in await service.sessions.get_user_sessions(user)]
 
 
 async def test_logout_ends_both_sides_and_comes_back(service: Service, keycloak: KeycloakServer) -> None:

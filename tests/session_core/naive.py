@@ -78,7 +78,7 @@ class NaiveStore(MemoryStore):
         await self._save(what.ref, record)
         return Answer("ok", now, record), False
 
-    async def list_user(self, user_id: str) -> list[tuple[str, Record]]:
+    async def list_user(self, user_id: str, *, consistent: bool = True) -> list[tuple[str, Record]]:
         return [(ref.digest, record) for ref, record in await self._mine(user_id)]
 
     async def count(self, user_id: str | None = None) -> int:

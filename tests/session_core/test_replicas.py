@@ -43,9 +43,9 @@ async def writer(group: Group) -> AsyncIterator[SessionManager]:
         yield made
 
 
-def reads(group: Group, node: str) -> int:
+def reads(group: Group, node: str, command: str = "hmget") -> int:
     with group.admin(node) as admin:
-        return int(admin.info("commandstats").get("cmdstat_hmget", {}).get("calls", 0))
+        return int(admin.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
 
 
 def replicas(group: Group) -> list[str]:
@@ -83,6 +83,11 @@ async def test_replicas_answer_reads_and_the_primary_is_spared(group: Group, ses
     assert [one.handle for one in await sessions.get_user_sessions("alice")] == [session.handle]
     assert await sessions.count_user_sessions("alice") == 1
     assert "alice" in await sessions.list_active_users()
+    before = reads(group, group.primary(), "fcall_ro")
+    await sessions.get_user_sessions("alice")
+    assert reads(group, group.primary(), "fcall_ro") == before
+    await sessions.get_user_sessions("alice", consistent=True)
+    assert reads(group, group.primary(), "fcall_ro") == before + 1
 
 
 async def test_a_session_is_there_at_once_wherever_it_is_looked_for(
