@@ -1,4 +1,4 @@
-"""The session service and how its users log in: the sections `service`, `auth`, `keycloak` and `jwt` of a spec.
+"""The session service: the sections `service`, `auth`, `keycloak` and `jwt` of a spec.
 
 No secret is here, only whether there is one: the values go from the configuration to the service's secret files.
 """
@@ -28,6 +28,8 @@ class ServiceSpec(Section):
     """Further origins whose pages may write with the user's cookie, separated by commas"""
     login_attempts: int = Field(default=20, ge=1, le=100_000)
     """Logins an address may begin in a minute; a fifth of it: passwords for one user"""
+    recent_login_seconds: int = Field(default=300, ge=0, le=86_400)
+    """Seconds since the login within which users may end other sessions of theirs, 0 for any"""
     password_login: bool = False
     """Whether the service takes passwords itself, beside Keycloak's page"""
 

@@ -48,7 +48,8 @@ class KeycloakSessions:
         sid = str(claims.get("sid", ""))
         identity: Metadata = {"iss": claims["iss"], "sub": claims["sub"], "sid": sid}
         shown: Metadata = {name: claims[name] for name in ("preferred_username", "name") if name in claims}
-        when: Metadata = {"authenticated_at": int(claims.get("auth_time") or claims["iat"])}
+        # Keycloak may have known the user for long: the time of the token does not tell when he proved who he is.
+        when: Metadata = {"authenticated_at": int(claims.get("auth_time") or 0)}
         roles: Metadata = {"operator": self._is_operator(await self._keycloak.read_token(tokens["access_token"]))}
         everything = {**metadata, **identity, **shown, **when, **roles, **_kept(tokens)}
         session = await self._sessions.create_session(claims["sub"], everything)

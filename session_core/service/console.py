@@ -3,7 +3,6 @@
 For users with the realm role KEYCLOAK_OPERATOR_ROLE who have logged in within the last hour (ASVS 7.5.3).
 """
 
-import time
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -11,7 +10,15 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from session_core.ids import is_handle
 from session_core.keycloak.sessions import is_tied
-from session_core.service.guards import CurrentSession, Sessions, Tied, same_site
+from session_core.service.guards import (
+    Configured,
+    CurrentSession,
+    Sessions,
+    Tied,
+    logged_in_within,
+    login_too_old,
+    same_site,
+)
 from session_core.service.pages import back_to, form_of, log_in_page, page, session_or_page
 from session_core.service.problems import Problem
 from session_core.session import Session
@@ -26,13 +33,7 @@ def is_operator(session: Session) -> bool:
     return is_tied(session) and session.metadata.get("operator") is True
 
 
-def logged_in_lately(session: Session) -> bool:
-    """Tell whether the user proved who he is within the last hour."""
-    at = session.metadata.get("authenticated_at")
-    return isinstance(at, int) and at > time.time() - LOGIN_SECONDS
-
-
-async def operator(session: CurrentSession) -> Session:
+async def operator(session: CurrentSession, settings: Configured) -> Session:
     """Let operators pass.
 
     Raises:
@@ -40,8 +41,8 @@ async def operator(session: CurrentSession) -> Session:
     """
     if not is_operator(session):
         raise Problem(403, "operators-only", "this needs the role of operators at Keycloak")
-    if not logged_in_lately(session):
-        raise Problem(401, "login-too-old", "log in again")
+    if not logged_in_within(session, LOGIN_SECONDS):
+        raise login_too_old(LOGIN_SECONDS, settings)
     return session
 
 
@@ -50,15 +51,19 @@ Operator = Annotated[Session, Depends(operator)]
 
 @router.get("")
 async def console(
-    request: Request, sessions: Sessions, tied: Tied, user: Annotated[str, Query(max_length=256)] = ""
+    request: Request,
+    sessions: Sessions,
+    settings: Configured,
+    tied: Tied,
+    user: Annotated[str, Query(max_length=256)] = "",
 ) -> Response:
     """Show the figures, and a user's sessions if one is asked for."""
     session = await session_or_page(request)
     if not isinstance(session, Session):
         return session
-    if is_operator(session) and not logged_in_lately(session):
+    if is_operator(session) and not logged_in_within(session, LOGIN_SECONDS):
         return log_in_page(request, more=f"&max_age={LOGIN_SECONDS}")
-    await operator(session)
+    await operator(session, settings)
     found = await sessions.get_user_sessions(await tied.hints.user_named(user) or user) if user else []
     figures = {
         "active_sessions": await sessions.count_active_sessions(),

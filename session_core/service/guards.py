@@ -4,6 +4,8 @@ All of it is `async`, also where nothing is awaited: FastAPI would send anything
 """
 
 import hmac
+import logging
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
@@ -22,6 +24,8 @@ from session_core.service.metrics import Metrics
 from session_core.service.problems import Problem
 from session_core.service.settings import ServiceSettings
 from session_core.session import Session
+
+log = logging.getLogger(__name__)
 
 
 async def sessions_of(request: Request) -> SessionManager:
@@ -71,6 +75,7 @@ async def require_admin(request: Request, settings: Configured, sessions: Sessio
     expected = settings.session_admin_token.get_secret_value().encode()
     if scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), expected):
         return
+    log.warning("wrong admin token", extra={"fields": {"address": client_ip(request, settings)}})
     with suppress(StoreError):  # refused all the same
         await limited(sessions, "admin", client_ip(request, settings), settings.session_login_attempts)
     raise Problem(401, "admin-token-required", "send the admin token as Authorization: Bearer")
@@ -109,6 +114,38 @@ async def current_session(request: Request, sessions: Sessions, settings: Config
         raise Problem(
             401, "session-revoked", "the session was ended", reason=ended.reason, revoked_at=ended.at.isoformat()
         )
+    return session
+
+
+def logged_in_within(session: Session, seconds: int) -> bool:
+    """Tell whether the user has proved who he is within so many seconds.
+
+    Keycloak says when that was; a session that a back end opened began with it, unless its metadata says otherwise.
+    """
+    at = session.metadata.get("authenticated_at", None if is_tied(session) else session.created_at.timestamp())
+    return isinstance(at, (int, float)) and at > time.time() - seconds
+
+
+def login_too_old(seconds: int, settings: ServiceSettings) -> Problem:
+    """Return the answer to who must log in again first (RFC 9470), with the way to do it where there is Keycloak."""
+    way = {"login": "/v1/oidc/login?prompt=login"} if settings.keycloak_server_url else {}
+    return Problem(401, "login-too-old", "log in again, then repeat the request", max_age=seconds, **way)
+
+
+def may_end_others(session: Session, settings: ServiceSettings) -> bool:
+    """Tell whether the login is recent enough to end other sessions of the same user (ASVS 7.5.2)."""
+    seconds = settings.session_recent_login_seconds
+    return not seconds or logged_in_within(session, seconds)
+
+
+async def recent_session(session: Annotated[Session, Depends(current_session)], settings: Configured) -> Session:
+    """Return the live session of the cookie, if its user has logged in lately (SESSION_RECENT_LOGIN_SECONDS).
+
+    Raises:
+        Problem: 401.
+    """
+    if not may_end_others(session, settings):
+        raise login_too_old(settings.session_recent_login_seconds, settings)
     return session
 
 
@@ -185,3 +222,4 @@ def _name(value: object) -> str:
 
 
 CurrentSession = Annotated[Session, Depends(current_session)]
+RecentSession = Annotated[Session, Depends(recent_session)]

@@ -1,7 +1,7 @@
 """Login and logout with Keycloak: code flow with PKCE, the password where it is allowed, logout from both sides."""
 
 import logging
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -36,19 +36,26 @@ MOST_LOGINS = 5
 Address = Annotated[str, Query(max_length=1024, description="a path here, or an address of a trusted origin")]
 
 
+async def anew(
+    max_age: Annotated[int | None, Query(ge=0, description="seconds: log in anew if it was longer ago")] = None,
+    prompt: Annotated[Literal["login"] | None, Query(description="log in anew, whatever Keycloak knows")] = None,
+) -> dict[str, str]:
+    """Return what of it is asked of Keycloak (OpenID Connect Core 3.1.2.1)."""
+    return {name: str(value) for name, value in (("max_age", max_age), ("prompt", prompt)) if value is not None}
+
+
 @router.get("/login", status_code=303, response_class=RedirectResponse, dependencies=[Depends(login_limit)])
 async def begin(
     request: Request,
     keycloak: Keycloak,
     settings: Configured,
+    more: Annotated[dict[str, str], Depends(anew)],
     return_to: Address = "/account",
-    max_age: Annotated[int | None, Query(ge=0, description="seconds: log in anew if it was longer ago")] = None,
 ) -> RedirectResponse:
     """Send the browser to Keycloak's login page."""
     if not may_return_to(return_to, _origins(settings)):
         raise Problem(422, "invalid-input", "return_to: not a path here, and not of SESSION_TRUSTED_ORIGINS")
     login = Login.begin(return_to)
-    more = {} if max_age is None else {"max_age": str(max_age)}
     asked = {"state": login.state, "nonce": login.nonce, "challenge": login.challenge}
     where = await keycloak.authorization_url(redirect_uri=_callback(settings), **asked, **more)
     answer = RedirectResponse(where, 303)
@@ -70,11 +77,12 @@ async def finish(
         tokens = await keycloak.redeem(request.query_params["code"], login.verifier, _callback(settings))
         claims = await keycloak.verify_id_token(str(tokens.get("id_token", "")), login.nonce)
     except (KeycloakRefused, InvalidToken) as error:
-        log.warning("login refused: %s", error)
-        raise Problem(401, "login-failed", "Keycloak did not confirm this login: begin again") from error
+        log.warning("Keycloak did not confirm a login: %s", error)
+        raise _refusal("Keycloak did not confirm this login: begin again") from error
     session = await tied.open(tokens, claims, _device(request, settings))
     if not session.is_active:
-        raise Problem(401, "login-failed", "Keycloak ended this login: begin again")
+        raise _refusal("Keycloak ended this login: begin again")
+    log.info("logged in", extra={"fields": {"session": session.handle}})
     await _end_former(request, sessions, session, settings)
     answer = RedirectResponse(login.return_to, 303)
     cookies.hand_out(answer, settings.session_cookie_name, session)
@@ -103,9 +111,11 @@ async def by_password(
     try:
         tokens: Tokens = await keycloak.authenticate(body.username, body.password.get_secret_value())
     except KeycloakRefused as error:
-        raise Problem(401, "login-failed", "the name or the password is wrong") from error
+        raise _refusal("the name or the password is wrong") from error
     claims = await keycloak.verify_id_token(str(tokens.get("id_token", "")), None)
+    claims.setdefault("auth_time", claims["iat"])  # the password was asked for just now
     session = await tied.open(tokens, claims, _device(request, settings))
+    log.info("logged in with a password", extra={"fields": {"session": session.handle}})
     await _end_former(request, sessions, session, settings)
     cookies.hand_out(response, settings.session_cookie_name, session)
     return view(session)
@@ -119,6 +129,7 @@ async def log_out(
     id_token = session.metadata.get("id_token")
     await tied.hints.drop(session.handle)  # the browser does it
     await sessions.revoke_session(session.handle, "ended by the user", actor=session.handle)
+    log.info("logged out", extra={"fields": {"session": session.handle}})
     home = f"{settings.session_public_url}/account"
     where = await keycloak.end_session_url(id_token, home) if isinstance(id_token, str) else home
     answer = RedirectResponse(where, 303, {"Clear-Site-Data": '"cache", "storage"'})
@@ -196,16 +207,21 @@ async def _login_of(request: Request, sessions: Sessions, issuer: str) -> Login:
     state = given.get("state", "")
     login = Login.from_cookie(request.cookies.get(cookie_name(state), ""))
     if login is None or not login.is_of(state) or len(given.getlist("state")) != 1:
-        raise Problem(401, "login-failed", "this browser has not begun this login, or too long ago: begin again")
+        raise _refusal("this browser has not begun this login, or too long ago: begin again")
     if not await sessions.ephemeral.claim("login", state, LOGIN_SECONDS):
-        raise Problem(401, "login-failed", "this login was finished before: begin again")
+        raise _refusal("this login was finished before: begin again")
     if given.get("iss") != issuer:  # RFC 9207, ASVS 10.2.2
-        raise Problem(401, "login-failed", "the answer is not from our Keycloak")
+        raise _refusal("the answer is not from our Keycloak")
     if "error" in given or len(given.getlist("code")) != 1:
-        raise Problem(401, "login-failed", "Keycloak did not log you in: begin again")
+        raise _refusal("Keycloak did not log you in: begin again")
     if not may_return_to(login.return_to, _origins(request.app.state.settings)):
-        raise Problem(401, "login-failed", "the login was to return to a place that is not trusted")
+        raise _refusal("the login was to return to a place that is not trusted")
     return login
+
+
+def _refusal(detail: str) -> Problem:
+    log.warning("login refused: %s", detail)
+    return Problem(401, "login-failed", detail)
 
 
 async def _end_former(request: Request, sessions: Sessions, new: Session, settings: ServiceSettings) -> None:

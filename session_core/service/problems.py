@@ -45,6 +45,9 @@ class Problem(Exception):  # noqa: N818 - the word of the RFC
             headers["X-Session-Denied"] = self.kind
             if reason := self.further.get("reason"):
                 headers["X-Session-Reason"] = header_safe(str(reason))
+            if (seconds := self.further.get("max_age")) is not None:  # RFC 9470
+                challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
+                headers["WWW-Authenticate"] = challenge
         body = {
             "type": f"urn:redis-session-kit:{self.kind}",
             "title": self.kind.replace("-", " "),

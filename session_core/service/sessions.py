@@ -1,15 +1,26 @@
 """Sessions over HTTP: log in (by a back end), verify (for gateways), and "my devices" (for the user)."""
 
+import logging
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from session_core.service import cookies
-from session_core.service.guards import Configured, CurrentSession, Sessions, current_identity, require_admin, same_site
+from session_core.service.guards import (
+    Configured,
+    CurrentSession,
+    RecentSession,
+    Sessions,
+    current_identity,
+    recent_session,
+    require_admin,
+    same_site,
+)
 from session_core.service.problems import Problem, header_safe
 from session_core.service.views import EndedView, SessionView, ended, view
 
+log = logging.getLogger(__name__)
 CURRENT: Final = "current"
 router = APIRouter(prefix="/v1", tags=["sessions"])
 
@@ -28,6 +39,7 @@ class NewSession(BaseModel):
 async def create(body: NewSession, response: Response, sessions: Sessions, settings: Configured) -> SessionView:
     """Log a user in. The cookie holds the secret; the body never does. Admin token."""
     session = await sessions.create_session(body.user_id, body.metadata, body.ttl_seconds)
+    log.info("a back end logged a user in", extra={"fields": {"session": session.handle}})
     cookies.hand_out(response, settings.session_cookie_name, session)
     return view(session)
 
@@ -59,8 +71,14 @@ async def list_mine(session: CurrentSession, sessions: Sessions) -> list[Session
 async def end_one_of_mine(
     handle: str, response: Response, session: CurrentSession, sessions: Sessions, settings: Configured
 ) -> EndedView:
-    """End one of my sessions by its handle; `current` is the one of the cookie (logout)."""
-    mine = session.handle if handle in (CURRENT, session.handle) else await _checked(handle, session.user_id, sessions)
+    """End one of my sessions by its handle; `current` is the one of the cookie (logout).
+
+    Another one needs a login of the last SESSION_RECENT_LOGIN_SECONDS, or the answer is 401 `login-too-old`.
+    """
+    mine = session.handle
+    if handle not in (CURRENT, mine):
+        await recent_session(session, settings)
+        mine = await _checked(handle, session.user_id, sessions)
     revoked = await sessions.revoke_session(mine, "ended by the user", actor=session.handle)
     if mine == session.handle:
         cookies.take_back(response, settings.session_cookie_name)
@@ -69,9 +87,9 @@ async def end_one_of_mine(
 
 @router.delete("/sessions", dependencies=[Depends(same_site)])
 async def end_my_others(
-    session: CurrentSession, sessions: Sessions, reason: Annotated[str | None, Query(max_length=256)] = None
+    session: RecentSession, sessions: Sessions, reason: Annotated[str | None, Query(max_length=256)] = None
 ) -> EndedView:
-    """End all my sessions but the one of the cookie."""
+    """End all my sessions but the one of the cookie. Needs a login of the last SESSION_RECENT_LOGIN_SECONDS."""
     revoked = await sessions.revoke_user_sessions(
         session.user_id, reason or "ended by the user", except_session_id=session.handle, actor=session.handle
     )

@@ -39,6 +39,8 @@ class ServiceSettings(Settings, KeycloakSettings):
     session_login_attempts: int = Field(default=20, ge=1)
     """SESSION_LOGIN_ATTEMPTS: logins that one address may begin in a minute, wrong admin tokens it may send, and a
     fifth of it wrong passwords for one user."""
+    session_recent_login_seconds: int = Field(default=300, ge=0, le=86_400)
+    """SESSION_RECENT_LOGIN_SECONDS: who ends other sessions of his must have logged in within them; 0: at any time."""
     session_max_body_bytes: int = Field(default=65_536, ge=1024)
     session_verify_from: Literal["primary", "replica"] = "primary"
     """SESSION_VERIFY_FROM: `replica` lets SESSION_READ_FROM=replica decide about cookies, too."""

@@ -8,6 +8,7 @@ import pytest
 import schemathesis
 from schemathesis.checks import not_a_server_error
 
+from session_core.ids import ref_of
 from session_core.service.app import make_app
 from session_core.service.settings import ServiceSettings
 from tests.service.conftest import Serve
@@ -124,6 +125,34 @@ async def test_while_redis_is_away_every_way_in_is_closed_and_says_so(serve: Ser
             while await browser.verify() != 200:  # noqa: ASYNC110 - what is waited for happens elsewhere
                 await asyncio.sleep(0.1)
         assert (await browser.get("/account")).status_code == 200
+
+
+@pytest.mark.engine
+async def test_logins_and_their_refusals_are_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with serve(session_password_login=True) as service:
+        browser = service.browser()
+        back = await browser.come_back()
+        await browser.get(back)
+        handle = ref_of(browser.secret).handle
+        await browser.get(back)
+        await browser.write("POST", "/v1/oidc/logout")
+        for word in ("wrong", "alice-password"):
+            await browser.write("POST", "/v1/oidc/password", json={"username": "alice", "password": word})
+        await browser.http.post("/v1/sessions", json={"user_id": "carol"}, headers=ADMIN)
+        await browser.get("/v1/admin/stats", headers={"Authorization": "Bearer wrong"})
+    ours = [record for record in caplog.records if record.name.startswith("session_core.service.")]
+    said = [record.getMessage() for record in ours if record.name != "session_core.service.access"]
+    assert [text.partition(":")[0] for text in said if not text.startswith("ready")] == [
+        "logged in",
+        "login refused",
+        "logged out",
+        "login refused",
+        "logged in with a password",
+        "a back end logged a user in",
+        "wrong admin token",
+    ]
+    assert {"session": handle} in [getattr(record, "fields", None) for record in ours]
 
 
 @pytest.mark.engine

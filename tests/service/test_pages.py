@@ -4,6 +4,7 @@ KIT_SCREENSHOTS=docs/images keeps pictures of them.
 """
 
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.service import secluded
 from tests.service.conftest import Serve
 from tests.service.gateway import Front
 from tests.service.keycloak_server import BOB, KeycloakServer
-from tests.service.running import COOKIE, Service
+from tests.service.running import COOKIE, Service, is_settled, until
 
 pytestmark = pytest.mark.engine
 
@@ -99,6 +100,38 @@ async def test_devices_are_ended_one_by_one_all_others_and_by_logging_out(
     assert [line for line in said if "401" not in line] == []
     await page.get_by_role("link", name="Log in").click()
     await page.get_by_label("Username").wait_for()  # Keycloak has forgotten it too
+
+
+async def test_to_end_other_sessions_a_user_whose_login_is_old_logs_in_again(
+    service: Service, keycloak: KeycloakServer, chromium: Chromium
+) -> None:
+    other = service.browser()
+    await other.log_in("bob")
+    context, page, said = await context_of(chromium)
+    await page.goto(f"{service.url}/account")
+    await log_in(page, "bob")
+    await page.get_by_role("heading", name="My devices").wait_for()
+    [secret] = [each.get("value", "") for each in await context.cookies() if each.get("name") == COOKIE]
+    old = await service.sessions.get_session(secret)
+    assert old is not None
+    await service.sessions.update_metadata(secret, {"authenticated_at": int(time.time()) - 400})
+    await page.get_by_role("button", name="End all others").click()  # the page was opened while it was recent
+    await page.get_by_text("Your login was some time ago").wait_for()
+    assert await page.get_by_role("button", name="End").count() == 0
+    assert await other.verify() == 200
+    await picture(page, "log-in-again")
+    await page.get_by_role("link", name="Log in again").click()
+    await page.get_by_label("Password", exact=True).fill("bob-password")
+    await page.get_by_role("button", name="Sign In").click()
+    await page.get_by_role("button", name="End all others").click()
+    await page.get_by_role("heading", name="My devices").wait_for()
+    assert page.url == f"{service.url}/account"
+    assert await page.get_by_role("row").count() == 2
+    assert await other.verify() == 401
+    await until(lambda: is_settled(service, old.handle))
+    await page.reload()
+    await page.get_by_role("heading", name="My devices").wait_for()  # the former session has not taken this one along
+    assert [line for line in said if "401" not in line] == []
 
 
 async def test_an_operator_finds_a_user_and_ends_his_sessions_with_a_reason(
