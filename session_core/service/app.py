@@ -13,7 +13,7 @@ from session_core.manager import SessionManager
 from session_core.service import account, admin, console, oidc, operations, problems, sessions
 from session_core.service.endings import Endings
 from session_core.service.metrics import Metrics
-from session_core.service.middleware import Observed, SizeLimits
+from session_core.service.middleware import Observed, SafeHeaders, SizeLimits
 from session_core.service.readiness import Readiness
 from session_core.service.settings import ServiceSettings
 
@@ -62,6 +62,7 @@ def make_app(settings: ServiceSettings) -> FastAPI:
     problems.install(app)
     app.add_middleware(SizeLimits, limit=settings.session_max_body_bytes)
     app.add_middleware(Observed, metrics=metrics)
+    app.add_middleware(SafeHeaders, tls=settings.served_over_tls)
     return app
 
 

@@ -69,6 +69,11 @@ class ServiceSettings(Settings, KeycloakSettings):
             raise ValueError(problem)
         return value.rstrip("/")
 
+    @property
+    def served_over_tls(self) -> bool:
+        """Whether browsers come over TLS, which a gateway may end."""
+        return self.session_tls_cert_file is not None or self.session_public_url.startswith("https:")
+
     @model_validator(mode="after")
     def _servable(self) -> Self:
         if len(self.session_admin_token.get_secret_value()) < SHORTEST_TOKEN:

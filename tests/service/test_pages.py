@@ -200,6 +200,7 @@ async def test_pages_load_nothing_from_elsewhere_and_cannot_be_framed(service: S
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cross-origin-opener-policy"] == "same-origin"
         assert answer.headers["cache-control"] == "no-store"
         assert "<script" not in answer.text
         assert " style=" not in answer.text
