@@ -18,7 +18,7 @@ print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "
 
 compile "$@" --all-extras pyproject.toml --output-file requirements.lock
 # The service image has a part of it, for its own Python, in the same versions.
-compile --extra service --python-version 3.13 --constraint requirements.lock pyproject.toml \
+compile --extra service --extra telemetry --python-version 3.13 --constraint requirements.lock pyproject.toml \
   --output-file session_core/service/requirements.lock
 build_requirements | compile "$@" - --output-file ci/tools/build.lock
 echo "uv==$UV_VERSION" | compile - --output-file ci/tools/uv.lock

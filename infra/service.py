@@ -1,4 +1,4 @@
-"""The session service: the sections `service`, `auth`, `keycloak` and `jwt` of a spec.
+"""The session service: the sections `service`, `auth`, `keycloak`, `jwt` and `telemetry` of a spec.
 
 No secret is here, only whether there is one: the values go from the configuration to the service's secret files.
 """
@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from infra.section import Problem, Section
-from infra.values import Certificates, Given, GivenKey, Image, Name, Origin, Origins, Reachable, Word
+from infra.values import Certificates, Given, GivenKey, Image, Name, Origin, Origins, Reachable, Receiver, Word
 
 EXAMPLES = {"realm": "sessions", "client_id": "session-service"}
 """What a message suggests."""
@@ -71,6 +71,13 @@ class JwtSpec(Section):
     """What iss of those tokens must be; empty for anything"""
     audience: Word = ""
     """What aud of those tokens must be; empty for anything"""
+
+
+class TelemetrySpec(Section):
+    """Where the service sends traces and metrics."""
+
+    endpoint: Receiver = ""
+    """Base address of an OTLP/HTTP receiver, such as http://collector:4318; empty for none"""
 
 
 def login_contradictions(

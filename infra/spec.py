@@ -10,7 +10,15 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import Field, model_validator
 
 from infra.section import ContradictionError, Problem, Section
-from infra.service import AuthSpec, JwtSpec, KeycloakSpec, ServiceSpec, login_contradictions, login_warnings
+from infra.service import (
+    AuthSpec,
+    JwtSpec,
+    KeycloakSpec,
+    ServiceSpec,
+    TelemetrySpec,
+    login_contradictions,
+    login_warnings,
+)
 from infra.values import (
     HIGHEST_PORT,
     MEBIBYTE,
@@ -158,6 +166,7 @@ class DeploymentSpec(Section):
     auth: AuthSpec = AuthSpec()
     keycloak: KeycloakSpec = KeycloakSpec()
     jwt: JwtSpec = JwtSpec()
+    telemetry: TelemetrySpec = TelemetrySpec()
     gateway: GatewaySpec = GatewaySpec()
     exporter: ExporterSpec = ExporterSpec()
     target: Target = ComposeTarget()

@@ -71,12 +71,19 @@ def _master_name(value: str) -> str:
 
 
 def _https(value: str) -> str:
+    return _url(value, ("https",), "an address such as https://login.example.org: no user, query or fragment")
+
+
+def _receiver(value: str) -> str:
+    return _url(value, ("https", "http"), "an address such as http://collector:4318: no user, query or fragment")
+
+
+def _url(value: str, schemes: tuple[str, ...], bound: str) -> str:
     if not value:
         return value
-    bound = "an address such as https://login.example.org: no user, query or fragment"
     try:
         parts = urlsplit(value)
-        good = parts.scheme == "https" and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        good = parts.scheme in schemes and parts.hostname and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
         raise ValueError(bound) from None
     if not good or not re.fullmatch(r"[!-~]+", value) or re.search(r"[?#\\\"<>;,]", value):
@@ -175,5 +182,6 @@ Origins = Annotated[str, AfterValidator(_origins)]
 Port = Annotated[int, Field(ge=1024, le=HIGHEST_PORT)]
 Quantity = Annotated[str, _matching(r"[1-9][0-9]*(Mi|Gi|Ti)", "a size with the unit Mi, Gi or Ti, such as 2Gi")]
 Reachable = Annotated[str, AfterValidator(_reachable)]
+Receiver = Annotated[str, AfterValidator(_receiver)]
 SavePoints = Annotated[str, AfterValidator(_save_points)]
 Word = Annotated[str, AfterValidator(_word)]

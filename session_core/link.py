@@ -10,6 +10,7 @@ or a refusal takes a new look.
 import asyncio
 import random
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from itertools import count
 from typing import Final, TypeVar
 
@@ -59,7 +60,9 @@ class Link:
             StoreUnavailable: no answer within the deadline.
             StoreError: an answer that no repeat can better.
         """
-        reply, time = await self._persist(call, "write" if call.writes else "read", seconds, once=once, stale=stale)
+        kind: Kind = "write" if call.writes else "read"
+        persist = self._persist if self.effort.around is None else self._observed
+        reply, time = await persist(call, kind, seconds, once=once, stale=stale)
         return call.read(reply, protocol.read_time(time) if call.clock else 0)
 
     async def ask_durably(self, call: Call[T]) -> tuple[T, bool]:
@@ -70,7 +73,8 @@ class Link:
         """
         if not self._wanted:
             return await self.ask(call), False
-        reply, confirmed = await self._persist(call, "durable", None)
+        persist = self._persist if self.effort.around is None else self._observed
+        reply, confirmed = await persist(call, "durable", None)
         return call.read(reply, 0), isinstance(confirmed, int) and confirmed >= self._wanted
 
     def spread(self, keys: Iterable[str]) -> Sequence[tuple[str, ...]]:
@@ -84,6 +88,14 @@ class Link:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._route.aclose()
+
+    async def _observed(
+        self, call: Call[T], kind: Kind, seconds: float | None, *, once: bool = False, stale: bool = False
+    ) -> tuple[Reply, Reply]:
+        # The name of a function says more than that one is called; what follows is keys and values.
+        name = call.words[1] if str(call.words[0]).startswith("FCALL") else call.words[0]
+        with self.effort.around(str(name)) if self.effort.around else nullcontext():
+            return await self._persist(call, kind, seconds, once=once, stale=stale)
 
     async def _persist(
         self, call: Call[T], kind: Kind, seconds: float | None, *, once: bool = False, stale: bool = False

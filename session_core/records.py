@@ -3,7 +3,8 @@
 Times are milliseconds of the back end's clock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -132,8 +133,12 @@ class Update:
 
 @dataclass(slots=True)
 class Effort:
-    """What a back end has sent, for the metrics: calls, repeats among them; and calls refused without being sent."""
+    """What a back end has sent, for the metrics: calls, repeats among them; and calls refused without being sent.
+
+    Each call, with its repeats, runs inside of what `around` returns for the name of its command, if there is one.
+    """
 
     calls: int = 0
     repeats: int = 0
     refused: int = 0
+    around: Callable[[str], AbstractContextManager[object]] | None = None

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from infra.render.session_settings import login_settings, session_settings
+from infra.render.session_settings import login_settings, session_settings, trace_settings
 from infra.render.topology import EXPORTER_PORT, KIT, SECRETS, Node, Topology, topology
 from infra.spec import ComposeTarget, DeploymentSpec, target_of
 
@@ -143,6 +143,7 @@ def _session(spec: DeploymentSpec, name: str) -> dict[str, Any]:
         | _connection(spec)
         | session_settings(spec)
         | login_settings(spec)
+        | trace_settings(spec)
         | {"SESSION_CLIENT_IP_HEADER": "X-Forwarded-For"}  # the gateway sets it
         | {"SESSION_TLS_CERT_FILE": f"{KIT}/tls/node.crt", "SESSION_TLS_KEY_FILE": f"{KIT}/tls/node.key"},
         volumes=[_bind(f"{name}/secrets", SECRETS), _bind(f"{name}/tls", f"{KIT}/tls")],

@@ -30,5 +30,10 @@ def login_secrets(spec: DeploymentSpec) -> dict[str, str]:
     return {variable: key for variable, (key, given) in secrets.items() if given}
 
 
+def trace_settings(spec: DeploymentSpec) -> dict[str, str]:
+    """The variable of the service that says where traces and metrics go, if anywhere."""
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": spec.telemetry.endpoint} if spec.telemetry.endpoint else {}
+
+
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

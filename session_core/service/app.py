@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 
+from session_core.errors import SettingsError
 from session_core.keycloak import KeycloakClient
 from session_core.keycloak.sessions import KeycloakSessions
 from session_core.manager import SessionManager
@@ -16,6 +17,9 @@ from session_core.service.metrics import Metrics
 from session_core.service.middleware import Observed, SafeHeaders, SizeLimits
 from session_core.service.readiness import Readiness
 from session_core.service.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from session_core.service.traces import Telemetry
 
 CANCEL_SECONDS: Final = 0.5
 
@@ -27,6 +31,7 @@ def make_app(settings: ServiceSettings) -> FastAPI:
     metrics = Metrics(manager)
     keycloak = KeycloakClient(settings) if settings.keycloak_server_url else None
     tied = KeycloakSessions(manager, keycloak) if keycloak is not None else None
+    telemetry = _telemetry(settings.otel_exporter_otlp_endpoint, manager)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -42,6 +47,8 @@ def make_app(settings: ServiceSettings) -> FastAPI:
             if keycloak is not None:
                 await keycloak.aclose()
             await manager.aclose()
+            if telemetry is not None:
+                await telemetry.aclose()
 
     app = FastAPI(
         title="redis-session-kit",
@@ -63,7 +70,23 @@ def make_app(settings: ServiceSettings) -> FastAPI:
     app.add_middleware(SizeLimits, limit=settings.session_max_body_bytes)
     app.add_middleware(Observed, metrics=metrics)
     app.add_middleware(SafeHeaders, tls=settings.served_over_tls)
+    if telemetry is not None:
+        from session_core.service.traces import Traced
+
+        app.add_middleware(Traced, telemetry=telemetry)
     return app
+
+
+def _telemetry(endpoint: str, manager: SessionManager) -> "Telemetry | None":
+    """Return where traces go, if anywhere: what sends them is imported only then."""
+    if not endpoint:
+        return None
+    try:
+        from session_core.service.traces import Telemetry
+    except ImportError as error:
+        message = "OTEL_EXPORTER_OTLP_ENDPOINT needs the extra `telemetry` of this package"
+        raise SettingsError(message) from error
+    return Telemetry(endpoint, manager)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -14,7 +14,8 @@ from prometheus_client.registry import Collector
 from session_core.counts import DESCRIPTIONS
 from session_core.manager import SessionManager
 
-_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Bounds of the histogram of requests, in seconds."""
 
 
 class Metrics(Collector):
@@ -28,7 +29,7 @@ class Metrics(Collector):
             "session_http_request_duration_seconds",
             "Time from the first byte of a request to the last of its answer",
             ("method", "route", "status"),
-            buckets=_BUCKETS,
+            buckets=BUCKETS,
             registry=self._registry,
         )
         self.authenticated = Counter(

@@ -25,7 +25,8 @@ SAFE: Final = (
 STRICT: Final = (b"strict-transport-security", f"max-age={YEAR_SECONDS}; includeSubDomains".encode())
 """ASVS 3.4.1; not for the names of a developer's own machine: it would hold for every port there."""
 _LOCAL: Final = (b"localhost", b"127.", b"[")
-_QUIET: Final = ("/healthz", "/readyz", "/metrics")
+QUIET: Final = ("/healthz", "/readyz", "/metrics")
+"""What the platform asks for all the time."""
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -55,10 +56,9 @@ class Observed:
             await self._app(scope, receive, noting)
         finally:
             seconds = time.perf_counter() - start
-            route = getattr(scope.get("route"), "path", "unmatched")
-            method = scope["method"] if scope["method"] in _METHODS else "other"
+            route, method = route_of(scope), method_of(scope)
             self._metrics.requests.labels(method, route, str(status)).observe(seconds)
-            level = logging.DEBUG if route in _QUIET else logging.INFO
+            level = logging.DEBUG if route in QUIET else logging.INFO
             fields = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
             log.log(level, "request", extra={"fields": fields})
 
@@ -119,6 +119,16 @@ class SizeLimits:
             return message
 
         await self._app(scope, counting, send)
+
+
+def route_of(scope: Scope) -> str:
+    """Return the template of the route, when the request has been routed."""
+    return getattr(scope.get("route"), "path", "unmatched")
+
+
+def method_of(scope: Scope) -> str:
+    """Return the method, or a word for those that nobody knows."""
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 def _is_local(scope: Scope) -> bool:

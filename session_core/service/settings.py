@@ -44,6 +44,8 @@ class ServiceSettings(Settings, KeycloakSettings):
     session_max_body_bytes: int = Field(default=65_536, ge=1024)
     session_verify_from: Literal["primary", "replica"] = "primary"
     """SESSION_VERIFY_FROM: `replica` lets SESSION_READ_FROM=replica decide about cookies, too."""
+    otel_exporter_otlp_endpoint: str = ""
+    """OTEL_EXPORTER_OTLP_ENDPOINT: base address of an OTLP/HTTP receiver of traces and metrics; unset: none."""
     session_log_level: Literal["debug", "info", "warning", "error"] = "info"
     session_password_login: bool = False
     """SESSION_PASSWORD_LOGIN: `true` opens the login with a password that this service sees, beside Keycloak's page."""
@@ -68,6 +70,15 @@ class ServiceSettings(Settings, KeycloakSettings):
             problem = "not an origin such as https://sessions.example.org"
             raise ValueError(problem)
         return value.rstrip("/")
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _receiver(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"https", "http"} or not parts.netloc or parts.query):
+            problem = "not an address such as http://collector:4318"
+            raise ValueError(problem)
+        return value
 
     @property
     def served_over_tls(self) -> bool:

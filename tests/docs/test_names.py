@@ -78,7 +78,7 @@ def test_every_setting_that_is_named_exists_and_takes_the_value(path: Path) -> N
     text = code(path)
     known = settings("compose")
     named = re.findall(
-        r"(?<![\w./{-])(?:redis|sentinel|session|service|keycloak|jwt|gateway|exporter)[A-Z]\w+|compose\.[a-z]+[A-Z]\w+",
+        r"(?<![\w./{-])(?:redis|sentinel|session|service|keycloak|jwt|telemetry|gateway|exporter)[A-Z]\w+|compose\.[a-z]+[A-Z]\w+",
         text,
     )
     assert set(named) <= set(known)

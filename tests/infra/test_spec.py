@@ -202,6 +202,13 @@ def test_what_is_no_address_over_tls_is_refused(url: str) -> None:
             spec(**{section: {field: url}})
 
 
+@pytest.mark.parametrize("url", ["collector:4318", "grpc://collector:4317", "http://u:p@collector", "http://c?x=1"])
+def test_traces_go_to_an_address_of_http(url: str) -> None:
+    with pytest.raises(ValidationError, match="such as http://collector:4318"):
+        spec(telemetry={"endpoint": url})
+    assert spec(telemetry={"endpoint": "http://collector:4318/"}).telemetry.endpoint == "http://collector:4318"
+
+
 @pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1", "127.1.2.3:8443", "[::1]", "x.localhost"])
 def test_a_keycloak_on_the_loopback_interface_is_refused_for_no_container_reaches_it(host: str) -> None:
     with pytest.raises(ValidationError, match="an address that the service reaches as well"):

@@ -5,7 +5,7 @@ from functools import cache
 
 from infra.render.project import ADMIN_TOKEN, USERS, plain_files, secret_files
 from infra.render.topology import Topology, topology
-from infra.service import AuthSpec, JwtSpec, KeycloakSpec, ServiceSpec
+from infra.service import AuthSpec, JwtSpec, KeycloakSpec, ServiceSpec, TelemetrySpec
 from infra.spec import ComposeTarget, DeploymentSpec, RedisSpec, SentinelSpec, SessionSpec
 from infra.values import MEBIBYTE
 
@@ -45,6 +45,7 @@ SPECS = {
             audience="applications",
             follow=False,
         ),
+        telemetry=TelemetrySpec(endpoint="http://collector:4318"),
         jwt=JwtSpec(secret_key=True, issuer="former", audience="applications"),
         target=ComposeTarget(redis_port=17379, sentinel_port=37379, https_port=19443, publish=False),
     ),

@@ -213,6 +213,7 @@ def test_the_service_reads_from_its_files_and_variables_what_the_stack_says_of_l
     assert settings.keycloak_follow is spec.keycloak.follow or not spec.keycloak.server_url
     assert settings.session_password_login is spec.service.password_login
     assert bool(settings.keycloak_client_secret.get_secret_value()) is spec.keycloak.client_secret
+    assert settings.otel_exporter_otlp_endpoint == spec.telemetry.endpoint
     assert settings.session_recent_login_seconds == spec.service.recent_login_seconds
     assert bool(settings.jwt_secret_key.get_secret_value()) is spec.jwt.secret_key
     mounted = {mount["target"]: mount["source"] for mount in services(name)[service]["volumes"]}
