@@ -111,7 +111,7 @@ up() {
   wait_until 60 "the API server answers" kubectl get --raw /readyz
   load
   wait_until 60 "the cluster's machine is ready" node_is_ready
-  wait_until 30 "the namespace default has its account" kubectl get serviceaccount default
+  wait_until 30 "the namespace default has its account" kubectl --namespace default get serviceaccount default
   say "the cluster is ready after $((SECONDS - began)) s: export KUBECONFIG=$kubeconfig"
 }
 

@@ -9,6 +9,8 @@ import secrets
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -25,10 +27,42 @@ Try next (first: eval "$(make env)"):
   make redis-cli STACK={stack} CMD='DBSIZE'          a command on the primary, over TLS, as the ACL user admin
   docker kill redis-session-kit-{stack}-redis-1-1    kill a node: sessions stay; `make up` mends it
 """
+SHOWN_ON_KUBERNETES = """
+A session of {user} was created (durable: {durable}) and read back through its cookie: {handle}
+
+  URL                {url}   (inside of the cluster)
+  admin credential   pulumi stack output admin_token --show-secrets   (sent as: Authorization: Bearer ...)
+
+Try next (first: eval "$(make env)"):
+  kubectl --namespace {namespace} get pods
+  kubectl --namespace {namespace} delete pod redis-0    its primary is handed over first: sessions stay
+"""
 
 
-def base_url(outputs: dict[str, Any]) -> str:
-    """Where the gateway is for this host: its published port, or, where none is published, its container."""
+@contextmanager
+def base_url(outputs: dict[str, Any]) -> Iterator[str]:
+    """Where the service is for this host: its published port; where none is published, its container; or a tunnel."""
+    if outputs["target"] == "kubernetes":
+        command = [
+            "kubectl",
+            "--namespace",
+            outputs["location"]["namespace"],
+            "port-forward",
+            "service/session",
+            ":443",
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tunnel:
+            try:
+                said = tunnel.stdout.readline() if tunnel.stdout else ""  # Forwarding from 127.0.0.1:36559 -> 8443
+                yield f"https://{said.removeprefix('Forwarding from ').partition(' ')[0]}"
+            finally:
+                tunnel.terminate()
+    else:
+        yield published(outputs)
+
+
+def published(outputs: dict[str, Any]) -> str:
+    """Where the gateway of a deployment on compose is for this host."""
     if outputs["address_map"]:
         return str(outputs["url"])
     container = f"{outputs['location']['compose_project']}-gateway-1"
@@ -46,7 +80,7 @@ def main(stack: str) -> None:
     login = {"user_id": f"first-session-{secrets.token_hex(4)}", "metadata": {"device": "make up"}}
     named = {"sni_hostname": httpx.URL(outputs["url"]).host}
     try:
-        with httpx.Client(base_url=base_url(outputs), verify=context, timeout=TIMEOUT) as client:
+        with base_url(outputs) as url, httpx.Client(base_url=url, verify=context, timeout=TIMEOUT) as client:
             answer = client.post("/v1/sessions", json=login, headers=admin, extensions=named)
             created = answer.raise_for_status().json()
             user = client.get("/v1/verify", extensions=named).raise_for_status().headers.get("X-Session-User")
@@ -55,8 +89,11 @@ def main(stack: str) -> None:
     if user != login["user_id"]:
         sys.exit(f"the session that was created did not come back: its user is {user}")
     known = {"durable": str(created["durable"]).lower(), "handle": created["handle"], "url": outputs["url"]}
-    published = "certificate authority: pulumi stack output ca_pem"
-    where = published if outputs["address_map"] else "inside only: publish is false"
+    if outputs["target"] == "kubernetes":
+        sys.stdout.write(SHOWN_ON_KUBERNETES.format(user=user, **outputs["location"], **known))
+        return
+    authority = "certificate authority: pulumi stack output ca_pem"
+    where = authority if outputs["address_map"] else "inside only: publish is false"
     sys.stdout.write(SHOWN.format(user=user, stack=stack, where=where, **known))
 
 

@@ -27,8 +27,6 @@ def main() -> None:
         )
     except SpecError as error:
         raise pulumi.RunError(str(error)) from None
-    if spec.target.kind not in TARGETS:
-        raise pulumi.RunError(f"Pulumi does not deploy the target {spec.target.kind} yet: make render STACK={stack}")
     for warning in warnings(spec):
         pulumi.warn(warning)
     deployment = TARGETS[spec.target.kind](stack, spec)

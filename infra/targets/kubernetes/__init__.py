@@ -1,1 +1,62 @@
 """A Kubernetes cluster: 3 Redis, 3 Sentinels, the session service and the exporter in a namespace of their own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from infra.components.certificates import Certificates
+from infra.components.credentials import Credentials, stack_secrets
+from infra.render.kubernetes import Cluster
+from infra.render.project import ADMIN_TOKEN, USERS
+from infra.render.session_settings import login_secrets
+from infra.spec import DeploymentSpec
+from infra.targets.kubernetes.exported import outputs
+from infra.targets.kubernetes.manifests import check_namespace, manifests
+from infra.targets.kubernetes.provider import ManifestsProvider
+
+
+class AppliedManifests(Resource, module="kubernetes", name="AppliedManifests"):
+    """What runs in the cluster."""
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+        """`props` as ManifestsProvider takes them."""
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["secrets"])
+        super().__init__(ManifestsProvider(), name, {**props, "live": None}, pulumi.ResourceOptions.merge(opts, secret))
+
+
+class KubernetesDeployment(pulumi.ComponentResource):
+    """A deployment on the cluster of the user's kubeconfig."""
+
+    outputs: Mapping[str, Any]
+    """As infra.outputs describes them."""
+
+    def __init__(self, name: str, spec: DeploymentSpec, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Deploy `spec` to the namespace of `name`."""
+        super().__init__("redis-session-kit:kubernetes:KubernetesDeployment", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        cluster = Cluster(spec, name)
+        check_namespace(cluster)
+        certificates = Certificates(f"{name}-tls", cluster.certified, child)
+        credentials = Credentials(f"{name}-users", [*USERS, ADMIN_TOKEN], child)
+        rendered = pulumi.Output.all(
+            passwords=dict(credentials.passwords),
+            ca=certificates.ca_pem,
+            certificates={part: [each.cert_pem, each.key_pem] for part, each in certificates.nodes.items()},
+            given=stack_secrets(login_secrets(spec).values()),
+        ).apply(lambda known: manifests(cluster, **known))
+        self.manifests = AppliedManifests(
+            f"{name}-manifests",
+            {
+                "namespace": cluster.namespace,
+                # Of the secrets they have a hash alone, so that a preview may show what changes.
+                "plain": pulumi.Output.unsecret(rendered.apply(lambda both: dict(both.plain))),
+                "secrets": pulumi.Output.secret(rendered.apply(lambda both: both.secrets)),
+                "storageClass": cluster.target.storage_class,
+                "deleteData": cluster.target.delete_data,
+            },
+            child,
+        )
+        self.outputs = outputs(cluster, certificates.ca_pem, credentials.passwords)
+        self.register_outputs(dict(self.outputs))

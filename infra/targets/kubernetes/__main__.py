@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
 from infra.components.kept_secrets import KeptSecrets, SecretsError, completed
-from infra.render.kubernetes import Cluster, Object, plain_objects, secret_objects
-from infra.render.kubernetes.objects import digest
+from infra.render.kubernetes import Cluster
 from infra.spec import warnings
 from infra.stackfile import SpecError
 from infra.targets import directory
@@ -25,7 +23,7 @@ from infra.targets.command import (
     wanted,
 )
 from infra.targets.kubernetes.exported import outputs
-from infra.values import DnsLabel
+from infra.targets.kubernetes.manifests import NamespaceError, check_namespace, manifests
 
 MANIFESTS, SECRET_MANIFESTS = "manifests", "secrets"
 EXAMPLE = """\
@@ -47,11 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = given_secrets(asked.secret)
         cluster = Cluster(wanted(asked.stack, asked.set, "kubernetes", given), asked.name or asked.stack)
-        _check_namespace(cluster.namespace)
+        check_namespace(cluster)
         out: Path = asked.out.expanduser().absolute()
         kept = kept_in(out, asked.secrets, renew_certificates=asked.renew_certificates)
         render(cluster, out, completed(kept, cluster.name, cluster.certified), given)
-    except (RefusedError, SpecError, SecretsError, OSError, yaml.YAMLError) as error:
+    except (RefusedError, NamespaceError, SpecError, SecretsError, OSError, yaml.YAMLError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     for warning in warnings(cluster.spec):
@@ -72,45 +70,15 @@ def render(cluster: Cluster, out: Path, secrets: KeptSecrets, given: Mapping[str
         raise ValueError("the secrets are not complete")
     certificates = {part: (pair.cert_pem, pair.key_pem) for part, pair in secrets.certificates.items()}
     authority = secrets.authority.cert_pem
-    hidden = secret_objects(cluster, secrets.passwords, authority, certificates, given)
-    plain = plain_objects(cluster, {name: digest(each["data"]) for name, each in hidden.items()})
+    rendered = manifests(cluster, secrets.passwords, authority, certificates, given)
     # The secrets come first: a run that is cut short can be repeated.
     files = {SECRETS_FILE: secrets.model_dump_json(indent=2) + "\n"}
-    files |= {f"{MANIFESTS}/{name}.yaml": manifest(objects) for name, objects in plain.items()}
-    files[f"{SECRET_MANIFESTS}/secrets.yaml"] = manifest(list(hidden.values()))
+    files |= {f"{MANIFESTS}/{name}": text for name, text in rendered.plain.items()}
+    files[f"{SECRET_MANIFESTS}/secrets.yaml"] = rendered.secrets
     files[OUTPUTS_FILE] = json.dumps(outputs(cluster, authority, secrets.passwords), indent=2) + "\n"
     directory.write(out, files)
     for private in (SECRETS_FILE, OUTPUTS_FILE, f"{SECRET_MANIFESTS}/secrets.yaml"):
         (out / private).chmod(SECRETS_MODE)
-
-
-def manifest(objects: Sequence[Object]) -> str:
-    """Objects as documents of one YAML file."""
-    return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, width=120, explicit_start=True)
-
-
-def _check_namespace(name: str) -> None:
-    try:
-        TypeAdapter(DnsLabel).validate_python(name)
-    except ValidationError:
-        raise RefusedError(
-            f"{name} cannot be the name of a namespace: choose another name with --name or kubernetes.namespace"
-        ) from None
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes every use of an object in full (Kubernetes reads aliases, but people do not), and texts as they are."""
-
-    def ignore_aliases(self, _data: object) -> bool:
-        """Never an alias."""
-        return True
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _text)
 
 
 if __name__ == "__main__":
