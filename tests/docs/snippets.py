@@ -1,7 +1,8 @@
 """The fenced snippets of README and docs, each with what it needs.
 
 A comment before the fence says so: `<!-- needs: stack -->` a running deployment, `<!-- needs: hands -->` somebody who
-means it (it changes the machine, or stops something), `old` a database of the former system, `keycloak` a
+means it (it changes the machine, or stops something), `cluster` a
+deployment on Kubernetes (run by tests/cluster), `old` a database of the former system, `keycloak` a
 Keycloak (run by tests/service). Without one it is run by tests/docs.
 """
 
@@ -63,3 +64,8 @@ def snippets(path: Path) -> list[Snippet]:
 def stack_snippets() -> list[Snippet]:
     """The `bash`, `console` and `python` snippets that need a running deployment, for a test that has one."""
     return [each for path in documents() for each in snippets(path) if each.needs == "stack"]
+
+
+def cluster_snippets() -> list[Snippet]:
+    """The `bash` snippets that need a deployment on Kubernetes."""
+    return [each for path in documents() for each in snippets(path) if each.needs == "cluster"]

@@ -76,12 +76,13 @@ def test_every_command_that_is_named_exists(path: Path) -> None:
 @every_document
 def test_every_setting_that_is_named_exists_and_takes_the_value(path: Path) -> None:
     text = code(path)
-    known = settings("compose")
+    known = {*settings("compose"), *settings("kubernetes")}
+    known |= {key.partition(".")[2] for key in known if "." in key}
     named = re.findall(
-        r"(?<![\w./{-])(?:redis|sentinel|session|service|keycloak|jwt|telemetry|gateway|exporter)[A-Z]\w+|compose\.[a-z]+[A-Z]\w+",
+        r"(?<![\w./{-])(?:redis|sentinel|session|service|keycloak|jwt|telemetry|gateway|exporter)[A-Z]\w+|(?:compose|kubernetes)\.[a-z]+[A-Z]\w+",
         text,
     )
-    assert set(named) <= set(known)
+    assert set(named) <= known
     given: dict[str, object] = {}
     for key, value in re.findall(r"pulumi config set (?:--path )?(\w[\w.]*) ([\w.:/-]+)", text):
         section, _, field = key.partition(".")

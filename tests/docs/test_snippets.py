@@ -54,7 +54,7 @@ def test_a_shell_can_read_the_commands(snippet: Snippet) -> None:
 
 
 def test_every_snippet_says_in_a_known_word_what_it_needs() -> None:
-    assert {each.needs for each in ALL} <= {"", "stack", "hands", "old", "keycloak"}
+    assert {each.needs for each in ALL} <= {"", "stack", "cluster", "hands", "old", "keycloak"}
     fences = sum(path.read_text().count("\n```") for path in documents())
     assert fences == 2 * len(ALL)  # no fence without a language, none that is not closed
     assert stack_snippets()

@@ -1,0 +1,37 @@
+"""One deployment on a cluster for all tests of this folder. A cluster that was started for it is gone afterwards."""
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.kit import MACHINE, ROOT, Deployment
+
+
+@pytest.fixture(name="kubeconfig", scope="session")
+def _kubeconfig() -> Iterator[Path]:
+    was_there = not subprocess.run(["docker", "exec", MACHINE, "true"], capture_output=True, check=False).returncode
+    script = ["bash", str(ROOT / "ci" / "cluster.sh")]
+    try:
+        done = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=True, timeout=890)
+        yield Path(done.stdout.strip())
+    finally:
+        if not was_there and "KUBECONFIG" not in os.environ:
+            subprocess.run([*script, "down"], check=True)
+
+
+@pytest.fixture(name="deployment", scope="session")
+def _deployment(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    name = f"test-{secrets.token_hex(3)}"
+    deployment = Deployment(kubeconfig, name, tmp_path_factory.mktemp("kubernetes") / "out")
+    deployment.render()
+    try:
+        deployment.apply()
+        deployment.rolled_out()
+        deployment.start_client()
+        yield deployment
+    finally:
+        deployment.kubectl("delete", "namespace", deployment.namespace, "--ignore-not-found", timeout=180)
