@@ -1,4 +1,4 @@
-"""One deployment on a cluster for all tests of this folder. A cluster that was started for it is gone afterwards."""
+"""A cluster for all tests of this folder, gone afterwards if it was started for them, and a deployment on it."""
 
 import os
 import secrets
@@ -23,8 +23,9 @@ def _kubeconfig() -> Iterator[Path]:
             subprocess.run([*script, "down"], check=True)
 
 
-@pytest.fixture(name="deployment", scope="session")
+@pytest.fixture(name="deployment", scope="module")
 def _deployment(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """For the tests of one file: two cores have room for one deployment at a time."""
     name = f"test-{secrets.token_hex(3)}"
     deployment = Deployment(kubeconfig, name, tmp_path_factory.mktemp("kubernetes") / "out")
     deployment.render()

@@ -3,10 +3,13 @@
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.cluster.kit import Deployment, Stream, Writer, eventually
+from tests.docs.running import run_shell
+from tests.docs.snippets import Snippet, cluster_snippets
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 
@@ -106,3 +109,13 @@ def test_a_replica_that_loses_its_volume_copies_everything_again(deployment: Dep
         assert deployment.primary() == primary
     assert deployment.kubectl("get", "pvc", claim, "--output", "jsonpath={.metadata.uid}") != before
     check(deployment, writer)
+
+
+@pytest.mark.parametrize("snippet", cluster_snippets(), ids=str)
+def test_a_snippet_of_the_documents_works(deployment: Deployment, snippet: Snippet, tmp_path: Path) -> None:
+    deployment.primary()
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_bytes(deployment.kubeconfig.read_bytes())
+    namespaced = f"kubectl config set-context --current --namespace {deployment.namespace} >/dev/null\n{snippet.text}"
+    mine = Snippet(snippet.path, snippet.line, snippet.needs, snippet.language, namespaced)
+    run_shell(mine, {"KUBECONFIG": str(kubeconfig)})

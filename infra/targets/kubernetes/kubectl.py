@@ -56,11 +56,9 @@ def complaints(namespace: str) -> list[str]:
     events = json.loads(
         kubectl("--namespace", namespace, "get", "events", "--field-selector", only, "--output", "json")
     )["items"]
-    found += [
-        f"{each['involvedObject']['kind'].lower()}/{each['involvedObject']['name']}: {each['message']}"
-        for each in events
-    ]
-    return list(dict.fromkeys(found))
+    # The last one for each object: names of pods that were refused make every event another one.
+    refused = {f"{each['involvedObject']['kind'].lower()}/{each['involvedObject']['name']}": each for each in events}
+    return found + [f"{about}: {each['message']}" for about, each in refused.items()]
 
 
 def _reasons(status: dict[str, Any]) -> Iterator[str]:
