@@ -23,7 +23,9 @@ FOLDERS = (
     *("examples", "loadtests"),
 )
 PATH = re.compile(rf"(?<![\w/.~])(?:{'|'.join(FOLDERS)})/[\w./-]*\w")
-PUBLISHED = re.compile(r"https?://(?!localhost|exporter|session-1|session-2|semver\.org|collector|\w+\.example\.org)[\w.-]+")
+PUBLISHED = re.compile(
+    r"https?://(?!localhost|exporter|session-1|session-2|semver\.org|collector|\w+\.example\.org)[\w.-]+"
+)
 every_document = pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 
 
