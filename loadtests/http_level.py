@@ -1,13 +1,10 @@
 """The operations at the session service over HTTP, as a back end (logins) and as browsers (everything else)."""
 
 import json
-import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from http.cookies import CookieError, SimpleCookie
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -15,33 +12,13 @@ from locust.contrib.fasthttp import FastHttpSession, FastResponse
 from locust.event import EventHook
 
 from loadtests.level import Created, Found, Known, RefusedError
+from loadtests.service import Service
 
 SECONDS: Final = 15.0
 """Longest wait for one answer; the service itself gives up after SESSION_DEADLINE_SECONDS."""
 CREATED, OK, UNAUTHORIZED, CONFLICT = 201, 200, 401, 409
 KINDS: Final = {"store-full": "full", "store-unavailable": "unavailable"}
 """Class of an error by the last word of the problem's type (`session_core.service.problems`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """Where the service is.
-
-    Attributes:
-        url: `https://host:port`.
-        token: its admin token, for logins.
-        ca_file: of the authority that signed its certificate; None: those that this machine knows.
-        waits: it waits for replicas; only then does `durable: false` excuse the loss of a session.
-    """
-
-    url: str
-    token: str = field(repr=False)
-    ca_file: Path | None = None
-    waits: bool = False
-
-    def context(self) -> ssl.SSLContext:
-        """Checks certificates."""
-        return ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
 
 
 class HttpLevel:

@@ -15,9 +15,9 @@ from conformance.targets import Target
 from conformance.targets.stack import outputs_of, target_of
 from infra.outputs import OutputsError, StackOutputs
 from infra.outputs import read as read_outputs
-from loadtests.http_level import HttpLevel, Service
 from loadtests.level import Level
 from loadtests.redis_level import RedisLevel
+from loadtests.service import Service
 from session_core.errors import SettingsError
 from session_core.settings import Settings
 
@@ -65,6 +65,8 @@ class Aim:
     def level(self, agent_bytes: int) -> Level:
         """A way to it, for one user."""
         if self.service is not None:
+            from loadtests.http_level import HttpLevel  # Locust patches all of Python when it is imported
+
             return HttpLevel(self.service, agent_bytes)
         if self.settings is None:
             raise TargetError(HINT)

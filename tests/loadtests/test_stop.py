@@ -15,8 +15,9 @@ STOPPED = """
 import gevent.monkey; gevent.monkey.patch_all()
 import http.server, threading, time
 import gevent
-from loadtests.http_level import HttpLevel, Service
+from loadtests.http_level import HttpLevel
 from loadtests.level import Known
+from loadtests.service import Service
 
 class Slow(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
