@@ -81,7 +81,7 @@ def _latency(record: Record, thresholds: Thresholds, *, saturated: bool) -> Iter
                 found = percentile_ms(operation, percentile)
                 holds = bool(operation.answered) and found <= bound
                 blamed = saturated or (bool(operation.answered) and found - lag_ms <= bound)
-                yield Finding(f"{name} {field}", f"{bound:g}", f"{found:.3g}", holds, blamed)
+                yield Finding(f"{name} {field}", f"{bound:g}", f"{found:.4g}", holds, blamed)
 
 
 def _errors(record: Record, thresholds: Thresholds) -> Iterator[Finding]:

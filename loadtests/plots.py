@@ -66,7 +66,7 @@ def histogram(title: str, latency: HdrHistogram) -> str:
 
 
 def _milliseconds(number: int) -> str:
-    return f"{10 ** (number / BARS_PER_DECADE) / 1000:.3g} ms"
+    return f"{float(f'{10 ** (number / BARS_PER_DECADE) / 1000:.3g}'):g} ms"
 
 
 def _axes(top: str, left: str, right: str) -> str:
