@@ -64,7 +64,7 @@ def judge(record: Record, thresholds: Thresholds) -> tuple[Verdict, list[Finding
 
 def percentile_ms(operation: Operation, percentile: float) -> float:
     """A percentile of the latency in milliseconds; 0 if nothing was answered."""
-    return float(operation.latency.get_value_at_percentile(percentile)) / 1000 if operation.answered else 0.0
+    return float(operation.latency.whole.get_value_at_percentile(percentile)) / 1000 if operation.answered else 0.0
 
 
 def _none(name: str, count: int) -> Finding:
@@ -135,4 +135,4 @@ def _at_most(name: str, found: float, allowed: float, *, blames_generator: bool 
 
 
 def _lag_ms(record: Record) -> float:
-    return float(record.lag.get_value_at_percentile(99.9)) / 1000 if record.lag.total_count else 0.0
+    return float(record.lag.whole.get_value_at_percentile(99.9)) / 1000 if record.lag.whole.total_count else 0.0

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Final
 
-from hdrh.histogram import HdrHistogram
+from loadtests.histogram import Histogram
 
 WIDTH, HEIGHT, LEFT, BELOW = 900, 150, 60, 20
 COLOURS: Final = ("#06c", "#c60", "#393", "#939")
@@ -47,10 +47,10 @@ def lines(title: str, series: Mapping[str, Points], marks: Mapping[float, str]) 
     return _figure(f"{escape(title)}: {names}", title, "".join(drawn()))
 
 
-def histogram(title: str, latency: HdrHistogram) -> str:
+def histogram(title: str, latency: Histogram) -> str:
     """Plot how often each latency (recorded in microseconds) was measured, on a logarithmic scale."""
     counts: dict[int, int] = {}
-    for item in latency.get_recorded_iterator():
+    for item in latency.whole.get_recorded_iterator():
         decade = math.floor(math.log10(max(1, item.value_iterated_to)) * BARS_PER_DECADE)
         counts[decade] = counts.get(decade, 0) + item.count_added_in_this_iter_step
     if not counts:

@@ -1,7 +1,7 @@
 """What was measured: latency from the intended start, errors by class, late starts, gaps, memory; can be merged.
 
-Latency is kept in microseconds with three significant figures (HdrHistogram), since Locust's own figures are rounded to
-whole milliseconds.
+Latency is kept in microseconds with three significant figures, since Locust's own figures are rounded to whole
+milliseconds.
 """
 
 import statistics
@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Self
 
-from hdrh.histogram import HdrHistogram
+from loadtests.histogram import Histogram
 
-LONGEST_US: Final = 600_000_000
 WRONG: Final = "wrong answer"
 """The class of an answer that contradicts what was written."""
 LATE_SECONDS: Final = 0.01
@@ -22,22 +21,17 @@ SECONDS_OF_DRIFT: Final = 9
 """Shortest run that has a first and a last third."""
 
 
-def new_histogram() -> HdrHistogram:
-    """An empty histogram of microseconds, up to ten minutes."""
-    return HdrHistogram(1, LONGEST_US, 3)
-
-
 @dataclass(slots=True)
 class Operation:
     """All starts of one kind of operation."""
 
-    latency: HdrHistogram = field(default_factory=new_histogram)
+    latency: Histogram = field(default_factory=Histogram)
     errors: Counter[str] = field(default_factory=Counter)
 
     @property
     def answered(self) -> int:
         """How many ended well."""
-        return int(self.latency.total_count)
+        return int(self.latency.whole.total_count)
 
     @property
     def count(self) -> int:
@@ -89,7 +83,7 @@ class Record:
 
     operations: dict[str, Operation] = field(default_factory=dict)
     seconds: dict[int, Second] = field(default_factory=dict)
-    lag: HdrHistogram = field(default_factory=new_histogram)
+    lag: Histogram = field(default_factory=Histogram)
     """Microseconds by which an idle user woke too late: the generator's own delay."""
     late: int = 0
     """Starts that had to wait because their user was still busy."""
@@ -165,22 +159,22 @@ class Record:
     def started(self, due: float, begun: float, *, idle: bool) -> None:
         """Note how far behind its time an operation began (seconds)."""
         if idle:
-            self.lag.record_value(max(1, int((begun - due) * 1e6)))
+            self.lag.record(int((begun - due) * 1e6))
         elif begun - due > LATE_SECONDS:
             self.late += 1
 
     def ended(self, name: str, second: int, latency: float, error: str = "") -> None:
         """Note one operation: its class of error if it failed, and its latency (seconds) from the intended start."""
-        operation = self.operations.setdefault(name, Operation())
-        slot = self.seconds.setdefault(second, Second())
-        micros = min(LONGEST_US, max(1, int(latency * 1e6)))
+        operation = self.operations.get(name) or self.operations.setdefault(name, Operation())
+        slot = self.seconds.get(second) or self.seconds.setdefault(second, Second())
+        micros = int(latency * 1e6)
         slot.longest_us = max(slot.longest_us, micros)
         slot.total_us += micros
         if error:
             operation.errors[error] += 1
             slot.failed += 1
         else:
-            operation.latency.record_value(micros)
+            operation.latency.record(micros)
             slot.answered += 1
 
     def add(self, other: Self) -> None:
@@ -210,14 +204,14 @@ class Record:
         """Plain values, to be sent to another process."""
         return {
             "operations": {
-                name: {"latency": each.latency.encode().decode(), "errors": dict(each.errors)}
+                name: {"latency": each.latency.packed(), "errors": dict(each.errors)}
                 for name, each in self.operations.items()
             },
             "seconds": {
                 str(number): [each.answered, each.failed, each.longest_us, each.total_us]
                 for number, each in self.seconds.items()
             },
-            "lag": self.lag.encode().decode(),
+            "lag": self.lag.packed(),
             "late": self.late,
             "dropped": self.dropped,
             "unconfirmed": self.unconfirmed,
@@ -234,11 +228,11 @@ class Record:
         """Read what `packed` has made."""
         return cls(
             operations={
-                name: Operation(_histogram(each["latency"]), Counter(each["errors"]))
+                name: Operation(Histogram.unpacked(each["latency"]), Counter(each["errors"]))
                 for name, each in plain["operations"].items()
             },
             seconds={int(number): Second(*each) for number, each in plain["seconds"].items()},
-            lag=_histogram(plain["lag"]),
+            lag=Histogram.unpacked(plain["lag"]),
             late=plain["late"],
             dropped=plain["dropped"],
             unconfirmed=plain["unconfirmed"],
@@ -265,9 +259,3 @@ def _drift(values: Sequence[float]) -> float | None:
     third = len(values) // 3
     first = statistics.median(values[:third])
     return statistics.median(values[-third:]) / first if first > 0 else None
-
-
-def _histogram(encoded: str) -> HdrHistogram:
-    whole = new_histogram()
-    whole.decode_and_add(encoded.encode())
-    return whole

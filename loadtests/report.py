@@ -67,7 +67,9 @@ def plain(run: Run) -> dict[str, Any]:
         "memory_drift": run.record.memory_drift,
         "longest_gap_seconds": run.record.longest_gap,
         "faults": [each._asdict() for each in run.record.faults],
-        "generator_lag_ms": {f"p{each:g}": run.record.lag.get_value_at_percentile(each) / 1000 for each in PERCENTILES},
+        "generator_lag_ms": {
+            f"p{each:g}": run.record.lag.whole.get_value_at_percentile(each) / 1000 for each in PERCENTILES
+        },
         "record": run.record.packed(),
     }
 

@@ -40,13 +40,13 @@ def test_the_sum_of_two_records_is_the_record_of_both() -> None:
         2: (0, 1),
     }
     assert total.cpu == {"process 2": 0.5, "process 3": 0.5}
-    assert total.lag.total_count == 5
+    assert total.lag.whole.total_count == 5
 
 
 def test_latency_below_a_millisecond_is_told_apart() -> None:
     record = measured([0.000_150] * 99 + [0.000_900])
 
-    latency = record.operations["validate"].latency
+    latency = record.operations["validate"].latency.whole
 
     assert 149 <= latency.get_value_at_percentile(50) <= 151
     assert 899 <= latency.get_max_value() <= 901
@@ -56,10 +56,10 @@ def test_an_idle_user_that_wakes_late_is_no_late_start() -> None:
     record = Record()
 
     record.started(10.0, 10.5, idle=True)
-    assert (record.late, record.lag.total_count) == (0, 1)
+    assert (record.late, record.lag.whole.total_count) == (0, 1)
 
     record.started(10.0, 10.5, idle=False)
-    assert (record.late, record.lag.total_count) == (1, 1)
+    assert (record.late, record.lag.whole.total_count) == (1, 1)
 
 
 def test_the_share_of_the_store_is_that_while_we_measured() -> None:
@@ -67,3 +67,12 @@ def test_the_share_of_the_store_is_that_while_we_measured() -> None:
     record.samples = {second: Sample(0, 0, abs(second) * 0.25) for second in range(-5, 20)}
     assert record.store_cpu == pytest.approx(0.25)
     assert Record().store_cpu is None
+
+
+def test_a_long_latency_keeps_three_figures_and_has_an_end() -> None:
+    record = measured([12.345678] * 3 + [10_000.0])
+
+    latency = record.operations["validate"].latency.whole
+
+    assert latency.get_value_at_percentile(50) == pytest.approx(12_345_678, rel=0.001)
+    assert latency.get_max_value() == pytest.approx(600_000_000, rel=0.001)
