@@ -33,7 +33,7 @@ OPTIONS: Final = ("--users", "30", "--spawn-rate", "30", "--stop-timeout", "5", 
 LIMIT: Final = {"session_max_concurrent": 5}
 MODERATE: Final = {"redis": 500.0, "http": 100.0}
 """Rates for the cost of an operation: far from any limit."""
-MOST_STEPS: Final = 9
+MOST_STEPS: Final = 7
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
