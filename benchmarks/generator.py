@@ -29,18 +29,17 @@ from tests.session_core.servers import Server, network, sweep
 REPORTS: Final = Path(__file__).parents[1] / "docs" / "reports"
 AIMS: Final = {"Redis, plain": 8000, "Redis, TLS": 5000, "HTTP, TLS": 1500}
 TOO_HIGH: Final = 30_000
-WARM_UP: Final = 2
 LIMIT_SECONDS: Final = 120
 
 
 def measure(name: str, where: Mapping[str, object], options: list[str], seconds: int) -> dict[str, float]:
-    """Run once; return operations a second, by clock and by processor, and its share of a core."""
+    """Run once, the logins before included; return operations a second, by clock and by processor, and its share of a core."""
     environment = bare_environment() | {key.upper(): str(value) for key, value in where.items()}
     with tempfile.TemporaryDirectory() as directory:
         command = [
             *LOCUST,
             *("--headless", "--only-summary", "--users", "20", "--spawn-rate", "20", "--run-time", f"{seconds}s"),
-            *("--rate", str(TOO_HIGH), "--warm-up", str(WARM_UP), "--stop-timeout", "5", "--report", directory),
+            *("--rate", str(TOO_HIGH), "--warm-up", "0", "--stop-timeout", "5", "--report", directory),
             *options,
         ]
         done = bounded.run(command, LIMIT_SECONDS, environment)
