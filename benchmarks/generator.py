@@ -33,7 +33,7 @@ LIMIT_SECONDS: Final = 120
 
 
 def measure(name: str, where: Mapping[str, object], options: list[str], seconds: int) -> dict[str, float]:
-    """Run once, the logins before included; return operations a second, by clock and by processor, and its share of a core."""
+    """Run once, logins included; return operations a second by clock and by processor, and the share of a core."""
     environment = bare_environment() | {key.upper(): str(value) for key, value in where.items()}
     with tempfile.TemporaryDirectory() as directory:
         command = [
