@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.capacity_page import write
+from benchmarks.meter import Meter
 from loadtests.capacity import run_step
 from loadtests.search import Step, highest, limit, search
 from session_core.deploy import load_functions
@@ -77,10 +78,10 @@ def one_node(bench: Bench, server: Server, folder: Path) -> dict[str, Any]:
         web = {name: value for name, value in service.items() if name not in ("host", "process")}
         options = ("--level", "http", "--host", str(service["host"]))
         process = int(str(service["process"]))
-        before = _cpu_seconds(process)
-        http = bench.step(MODERATE["http"], web, *options)
-        used = _cpu_seconds(process) - before
-        found["http"] = asdict(http) | {"service_us": used / (MODERATE["http"] * bench.seconds) * 1e6}
+        with Meter(lambda: [_cpu_seconds(process)]) as meter:
+            http = bench.step(MODERATE["http"], web, *options)
+        [service_us] = meter.each_us(bench.report())
+        found["http"] = asdict(http) | {"service_us": service_us}
         found["highest"]["http"] = _highest(bench, web, "http", *options)
     return found
 
@@ -104,11 +105,9 @@ def three_shards(bench: Bench, cluster: Shards) -> dict[str, Any]:
         **LIMIT,
     }
     primaries = cluster.primaries()
-    before = {node: _node_cpu(cluster, node) for node in primaries}
-    rate = MODERATE["redis"]
-    step = bench.step(rate, variables)
-    used = {node: _node_cpu(cluster, node) - before[node] for node in primaries}
-    return {"generator": asdict(step), "us": {node: each / (rate * bench.seconds) * 1e6 for node, each in used.items()}}
+    with Meter(lambda: [_node_cpu(cluster, node) for node in primaries]) as meter:
+        step = bench.step(MODERATE["redis"], variables)
+    return {"generator": asdict(step), "us": dict(zip(primaries, meter.each_us(bench.report()), strict=True))}
 
 
 def _node_cpu(cluster: Shards, node: str) -> float:
