@@ -25,7 +25,7 @@ T = TypeVar("T")
 CONNECT_SECONDS: Final = 2.0
 REPLY_SECONDS: Final = 2.0
 PAUSE_SECONDS: Final = 0.1
-RECEIVED_BYTES: Final = 65_536
+RECEIVED_BYTES: Final = 16_384
 _NOTHING: Final = object()
 
 
