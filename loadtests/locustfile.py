@@ -8,6 +8,7 @@ import logging
 import random
 import sys
 import time
+from argparse import SUPPRESS
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -67,6 +68,8 @@ def _options(parser: LocustArgumentParser) -> None:
         "--thresholds", default="", help="file of thresholds; the exit code is then 0 pass, 1 broken, 2 inconclusive"
     )
     group.add_argument("--report", default="", help="directory for report.json, report.html, junit.xml")
+    # Among how many users the rate is shared: a master tells its workers, which know only their own options.
+    group.add_argument("--all-users", type=int, default=0, help=SUPPRESS)
 
 
 def _rate(options: Any) -> float:  # noqa: ANN401 - Locust's
@@ -76,6 +79,9 @@ def _rate(options: Any) -> float:  # noqa: ANN401 - Locust's
 class SessionUser(User):
     """One connection, and starts at a fixed rate: a late answer does not put off the next start."""
 
+    pace: Pace | None = None
+    """None until the sessions of the workload are logged in."""
+
     def on_start(self) -> None:
         """Log in the sessions of the workload, then wait for the first start."""
         options = self.environment.parsed_options
@@ -83,12 +89,12 @@ class SessionUser(User):
         self.sessions = LoadUser(target_of(self.environment).level(self.workload.agent_bytes), self.workload)
         self.sessions.prepare()
         self.mix = (list(self.workload.mix), list(self.workload.mix.values()))
-        self.pace: Pace = pace_of(_rate(options), options.num_users or 1, random.random(), time.perf_counter())  # noqa: S311
+        self.pace = pace_of(_rate(options), options.all_users, random.random(), time.perf_counter())  # noqa: S311
         gevent.sleep(self.wait_time())
 
     def wait_time(self) -> float:
         """Seconds until the next start; 0 if it is late."""
-        self.due = self.pace.take()
+        self.due = self.pace.take() if self.pace else time.perf_counter()
         left = self.due - time.perf_counter()
         self.idle = left > 0
         return max(0.0, left)
@@ -122,7 +128,9 @@ class SessionUser(User):
         """End the sessions that are left; count what was due and never begun, and what is not there any more."""
         MEASURED.stop()
         self.sessions.level.close()  # we may have been stopped in the middle of an answer
-        MEASURED.record.dropped += self.pace.overdue(time.perf_counter() - LAST_SECONDS)
+        if self.pace:
+            MEASURED.record.target += MEASURED.seconds(self.pace.first) / self.pace.interval
+            MEASURED.record.dropped += self.pace.overdue(time.perf_counter() - LAST_SECONDS)
         MEASURED.record.unconfirmed += self.sessions.unconfirmed
         try:
             MEASURED.record.lost += self.sessions.audit()
@@ -166,6 +174,7 @@ def _begin(environment: Environment, **_: object) -> None:
     FROM_WORKERS.clear()
     if isinstance(environment.runner, WorkerRunner):
         return
+    options.all_users = environment.runner.target_user_count  # type: ignore[union-attr]
     found = target_of(environment)
     if store := found.store():
         MEANWHILE.append(Watch(store, MEASURED.record.samples))
@@ -179,9 +188,9 @@ def _stopping(environment: Environment, **_: object) -> None:
     MEASURED.stop()
     if isinstance(environment.runner, WorkerRunner):
         return
-    MEASURED.record.target = _rate(environment.parsed_options) * MEASURED.seconds()
     for workers in WORKERS:
-        FROM_WORKERS[:] = workers.finish((environment.stop_timeout or 0) + CLEANING_SECONDS)
+        silent, FROM_WORKERS[:] = workers.finish((environment.stop_timeout or 0) + CLEANING_SECONDS)
+        MEASURED.record.target += silent * _rate(environment.parsed_options) * MEASURED.seconds()  # nothing of it came
     while MEANWHILE:
         MEANWHILE.pop().stop()
 

@@ -56,9 +56,9 @@ class Measured:
             self._until = time.perf_counter()
             self._note_share()
 
-    def seconds(self) -> float:
-        """How long it has measured."""
-        return max(0.0, (self._until or time.perf_counter()) - self.from_time)
+    def seconds(self, since: float = 0.0) -> float:
+        """How long it has measured, or has measured since a moment of the same clock."""
+        return max(0.0, (self._until or time.perf_counter()) - max(self.from_time, since))
 
     def end(self) -> Record:
         """Return what was measured."""

@@ -38,17 +38,18 @@ class Workers:
         self._found: dict[str, Record] = {}
         runner.register_message(FINISHED, self._take)
 
-    def finish(self, seconds: float) -> list[Record]:
-        """Stop them; return what they have measured. One that says nothing for so long is left out, and named."""
+    def finish(self, seconds: float) -> tuple[float, list[Record]]:
+        """Stop them; return the share of those that say nothing for so long, and what the others have measured."""
         self._found.clear()
         workers = {client.id for client in self._runner.clients.all}
         self._runner.send_message(FINISH)
         deadline = time.monotonic() + seconds
         while not workers <= set(self._found) and time.monotonic() < deadline:
             gevent.sleep(LOOK_SECONDS)
-        for silent in workers - set(self._found):
-            log.error("worker %s does not say what it has measured", silent)
-        return list(self._found.values())
+        silent = workers - set(self._found)
+        for worker in silent:
+            log.error("worker %s does not say what it has measured", worker)
+        return len(silent) / max(1, len(workers)), list(self._found.values())
 
     def _take(self, msg: Any, **_: object) -> None:  # noqa: ANN401 - Locust's message
         self._found[msg.node_id] = Record.unpacked(msg.data)

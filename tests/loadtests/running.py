@@ -17,12 +17,13 @@ from tests.session_core.servers import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCUST = (sys.executable, "-m", "locust", "-f", str(ROOT / "loadtests" / "locustfile.py"))
-LIMIT_SECONDS = 40
+LIMIT_SECONDS = 60
 EASY = """
-operations: {validate: {p50_ms: 400}}
-achieved_ratio: 0.9
-dropped: 20
+operations: {validate: {p50_ms: 1000}}
+achieved_ratio: 0.5
+dropped: 150
 """
+"""For a machine that others use, too: what is tested here is not its speed."""
 
 
 def bare_environment() -> dict[str, str]:
