@@ -80,7 +80,7 @@ def _latency(record: Record, thresholds: Thresholds, *, saturated: bool) -> Iter
             if bound is not None:
                 found = percentile_ms(operation, percentile)
                 holds = bool(operation.answered) and found <= bound
-                blamed = saturated or (bool(operation.answered) and found - lag_ms <= bound)
+                blamed = saturated or not operation.count or (bool(operation.answered) and found - lag_ms <= bound)
                 yield Finding(f"{name} {field}", f"{bound:g}", f"{found:.4g}", holds, blamed)
 
 

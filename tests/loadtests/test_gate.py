@@ -189,7 +189,13 @@ def test_nothing_measured_is_no_pass() -> None:
 
 
 def test_an_operation_with_a_bound_that_never_ended_well_breaks_it() -> None:
-    assert broken(run(), Thresholds(operations={"create": Latency(p50_ms=5)})) == {"create p50_ms"}
+    bounds = Thresholds(operations={"create": Latency(p50_ms=5)}, error_ratio=1)
+    record = run()
+    assert judge(record, bounds)[0] is Verdict.INCONCLUSIVE, "it was never tried"
+
+    record.ended("create", 3, 0.001, "unavailable")
+    assert broken(record, bounds) == {"create p50_ms"}
+    assert judge(record, bounds)[0] is Verdict.BROKEN
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "loadtests" / "thresholds").iterdir()), ids=lambda file: file.name)
