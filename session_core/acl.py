@@ -75,6 +75,11 @@ SENTINEL_RULE: Final = rule(("sentinel|get-master-addr-by-name", "sentinel|repli
 _CLUSTER: Final = ("asking", "cluster|slots", "readonly")
 
 
+def on_database(rule_text: str) -> str:
+    """Return the rule for a ``REDIS_URL`` that ends in the number of a database other than 0."""
+    return f"{rule_text} +select"
+
+
 def on_cluster(rule_text: str) -> str:
     """Return the rule of the application's or the deploy user as the nodes of a Redis Cluster need it."""
     return " ".join([rule_text, *(f"+{name}" for name in _CLUSTER)])

@@ -1,5 +1,6 @@
 """Where Redis is: the URL forms of ``REDIS_URL`` and the address map for clients outside the network. No I/O."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -28,7 +29,7 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         """Return it as in a URL."""
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ def parse_url(url: str) -> Target:
         raise _bad("takes no ?options; use the REDIS_… variables (percent-encode ? and # in passwords)")
     credentials, at, rest = rest.rpartition("@")
     username, _, password = credentials.partition(":") if at else ("", "", "")
+    if "," in username:
+        raise _bad("names its user and password once, before the first host (percent-encode a comma in a name)")
     username, password = unquote(username), unquote(password)
     if scheme == "unix":
         if not rest.startswith("/"):
@@ -122,26 +125,35 @@ def parse_map(text: str) -> AddressMap:
         name, equals, place = entry.partition("=")
         try:
             if name == "*" and place:
-                every_host = place
+                every_host = _host(place)
             else:
-                exact[_address(name, 0)] = _address(place, 0)
+                exact[_address(name, None)] = _address(place, None)
         except SettingsError:
             equals = ""
-        if not equals or any(0 in (there.port, here.port) for there, here in exact.items()):
+        if not equals:
             message = f"REDIS_ADDRESS_MAP: {entry!r} is neither name:port=host:port nor *=host"
             raise SettingsError(message)
     return AddressMap(exact, every_host)
 
 
-def _address(text: str, default_port: int) -> Address:
+def _address(text: str, default_port: int | None) -> Address:
     try:
         parts = urlsplit(f"//{text.strip()}")
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname, default_port if parts.port is None else parts.port
     except ValueError:
         host = port = None
-    if not host:
+    whole = not text.strip().startswith("[") or re.fullmatch(r"\[[^\]]*\](:\d+)?", text.strip())
+    if not host or not port or not whole:
         raise _bad("needs host names and ports from 1 to 65535")
-    return Address(unquote(host), default_port if port is None else port)
+    return Address(unquote(host), port)
+
+
+def _host(text: str) -> str:
+    """A host without a port."""
+    host, port = _address(f"[{text}]" if text.count(":") > 1 and not text.startswith("[") else text, REDIS_PORT)
+    if port != REDIS_PORT or (text.count(":") == 1):
+        raise _bad("needs a host without a port")
+    return host
 
 
 def _database(path: list[str]) -> int:

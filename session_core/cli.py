@@ -8,6 +8,7 @@ input, and it appears in no list of processes.
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from session_core import acl
-from session_core.errors import SessionError
+from session_core.errors import SessionError, SettingsError
 
 if TYPE_CHECKING:
     from session_core.manager import SessionManager
@@ -37,10 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 failed (one line on standard error), 3 no such session."""
     options = _parser().parse_args(arguments)
     try:
-        return int(asyncio.run(options.run(options)))
+        status = int(asyncio.run(options.run(options)))
+        sys.stdout.flush()
     except SessionError as error:
         print(f"session-core: {error}", file=sys.stderr)
         return FAILED
+    except BrokenPipeError:  # as with `| head`: nobody reads any more, and what is left in the buffer has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "--sentinel", dest="rule", action="store_const", const=acl.SENTINEL_RULE, help="on the Sentinels"
     )
     rules.add_argument("--eval", action="store_true", help="for SESSION_SCRIPTS=eval, where functions are refused")
+    rules.add_argument(
+        "--database", action="store_true", help="for a REDIS_URL that ends in a database other than 0: with SELECT"
+    )
     rules.add_argument("--cluster", action="store_true", help="for the nodes of a Redis Cluster")
     rules.set_defaults(rule=acl.APP_RULE)
     doctor = command(
@@ -96,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
 async def _get(options: argparse.Namespace) -> int:
     async with _manager() as sessions:
         found = await sessions.inspect_session(_named(options.session))
+        if found is not None:  # by its handle, which opens nothing that is sealed
+            found = await sessions.inspect_session(found.handle)
     if found is None:
         print("session-core: no such session: expired, or never issued", file=sys.stderr)
         return MISSING
@@ -167,6 +178,9 @@ async def _load(_options: argparse.Namespace) -> int:
 async def _acl(options: argparse.Namespace) -> int:
     scripts = {acl.APP_RULE: acl.EVAL_APP_RULE, acl.DEPLOY_RULE: acl.EVAL_DEPLOY_RULE} if options.eval else {}
     rule = scripts.get(options.rule, options.rule)
+    if options.cluster and (options.database or rule == acl.SENTINEL_RULE):
+        raise SettingsError("--cluster: a Redis Cluster has no Sentinels, and only database 0")
+    rule = acl.on_database(rule) if options.database else rule
     print(acl.on_cluster(rule) if options.cluster else rule)
     return FOUND
 

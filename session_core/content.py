@@ -55,7 +55,7 @@ class Contents:
         Raises:
             InvalidMetadata: not JSON, or too large.
         """
-        plain, secret = self._divide(metadata, self._secret_names.union(secret_names))
+        plain, secret = self._divide(metadata, self._secret_names | json_form.checked_names(secret_names))
         if not secret:
             return Content(plain)
         envelope_key = sealing.new_envelope_key()

@@ -49,6 +49,12 @@ async def examine(settings: Settings, clock: Callable[[], int] = _now_ms) -> Asy
         settings: what the application would run with.
         clock: milliseconds of this machine's clock.
     """
+    if settings.session_backend == "memory":
+        text = (
+            "SESSION_BACKEND=memory: sessions live in the process of the application and end with it; no Redis is used"
+        )
+        yield Finding("ok", "settings", text)
+        return
     for finding in _settings(settings):
         yield finding
     store = RedisStore(settings)
@@ -107,8 +113,13 @@ def _misspelt(settings: Settings) -> list[Finding]:
 async def _unreachable(settings: Settings, store: RedisStore, error: StoreError) -> AsyncIterator[Finding]:
     ours = settings.target.db
     if isinstance(error, StoreDenied) and ours and "select" in str(error).lower():
-        text = f"{error}: REDIS_URL ends in database {ours}; this user may use database 0 only"
+        text = f"{error}: REDIS_URL ends in database {ours}; this user may use database 0 only (acl --database)"
         yield Finding("wrong", "database", text)
+        return
+    if ours and "DB index" in str(error):
+        yield Finding(
+            "wrong", "database", f"{error}: REDIS_URL ends in database {ours}, and the server has not so many"
+        )
         return
     yield Finding("wrong", "library" if isinstance(error, StoreNotReady) else "connection", str(error))
     if isinstance(error, StoreUnavailable):

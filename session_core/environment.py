@@ -37,6 +37,8 @@ class Environment(BaseSettings):
         problems: list[str] = []
         try:
             super().__init__(**values)
+        except UnicodeDecodeError:
+            problems = [".env, or a secret file, is not UTF-8"]
         except ValidationError as error:
             problems = [_told(*problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)]
         if problems:  # outside of the except block, so that no traceback drags the values along

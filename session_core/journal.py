@@ -39,14 +39,14 @@ class Journal:
         return len(self._again)
 
     async def revoke(self, ref: Ref, note: Note) -> tuple[Answer, bool]:
-        """See `Store`; also remembered if the store is away, since it may have done it.
+        """See `Store`; also remembered if the store is away, or the caller gives up: it may have been done.
 
         Raises:
             StoreError: as the store.
         """
         try:
             answer, durable = await self._store.revoke(ref, note)
-        except StoreUnavailable:
+        except (StoreUnavailable, asyncio.CancelledError):
             self._remember(ref, partial(self._revoked, ref, note))
             raise
         if answer.record is not None and not durable:
@@ -58,11 +58,12 @@ class Journal:
     async def revoke_user(self, what: UserRevocation) -> tuple[tuple[str, ...], bool]:
         """See `Store`.
 
-        Where a session is spared, what is repeated is exactly what was ended: the spared one may get another name.
+        Where a session is spared, what is repeated is exactly what was ended: the spared one may get another name. So
+        where it is not known what was ended, nothing is repeated.
         """
         try:
             digests, durable = await self._store.revoke_user(what)
-        except StoreUnavailable:
+        except (StoreUnavailable, asyncio.CancelledError):
             if not what.spared:
                 self._remember(what.user, partial(self._revoked_user, what))
             raise

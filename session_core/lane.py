@@ -55,7 +55,7 @@ class Lane(asyncio.Protocol):
         self._one_by_one = one_by_one
         self._loop = asyncio.get_running_loop()
         self._taken = 0
-        self._freed = asyncio.Event()
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._queue: list[_Sent] = []
         self._batches: deque[tuple[list[_Sent], int]] = deque()
         self._replies: list[Outcome] = []
@@ -89,10 +89,23 @@ class Lane(asyncio.Protocol):
         return sent.replies
 
     async def _ask_later(self, words: Sequence[Word], deadline: float, *, closes: bool) -> Replies:
-        while self._taken >= PLACES:
+        """Wait for a place, in the order of arrival."""
+        place = self._loop.create_future()
+        self._waiting.append(place)
+        try:
             async with asyncio.timeout_at(deadline):
-                await self._freed.wait()
-        return await self.ask(words, deadline, closes=closes)
+                await place
+        except BaseException:
+            if place.done() and not place.cancelled():
+                self._leave(1)  # it was ours already: the next one's turn
+            raise
+        self._taken -= 1  # it was kept for us
+        try:
+            replies = self.ask(words, deadline, closes=closes)
+        except RedisConnectionError:
+            self._leave(0)  # whoever else waits is to know as well
+            raise
+        return await replies
 
     def retire(self) -> None:
         """Finish what is on its way, then close the connection."""
@@ -199,6 +212,10 @@ class Lane(asyncio.Protocol):
         transport.abort()
 
     def _leave(self, number: int) -> None:
+        """Give places back; to those who have waited longest, if somebody waits: then all are taken."""
         self._taken -= number
-        self._freed.set()  # whoever waits looks again, in the order in which they came
-        self._freed.clear()
+        while self._waiting and self._taken < PLACES:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                self._taken += 1

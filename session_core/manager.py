@@ -22,7 +22,14 @@ from session_core.ids import (
     ref_of_either,
 )
 from session_core.journal import Journal
-from session_core.metadata import checked_note, checked_ttl, checked_user_id
+from session_core.metadata import (
+    checked_entries,
+    checked_grace,
+    checked_names,
+    checked_note,
+    checked_ttl,
+    checked_user_id,
+)
 from session_core.protocol import ALWAYS
 from session_core.records import Answer, Effort, NewSession, Note, Record, Rotation, Update, UserRevocation
 from session_core.session import Event, JsonValue, Revocation, Revoked, RevokedAll, Session, moment
@@ -80,6 +87,7 @@ class SessionManager:
             secret_names: further names to seal.
 
         Raises:
+            InvalidMetadata: not JSON, or too large.
             SessionLimitReached: policy `reject`.
         """
         settings = self.settings
@@ -130,6 +138,7 @@ class SessionManager:
             else:
                 self.counts.refreshed += extended.code == "ok"
                 answer = extended
+                current = Ref(current.bucket, extended.digest or current.digest)
         if answer.record is None:
             self.counts.expired += 1
             return None
@@ -139,6 +148,7 @@ class SessionManager:
     async def refresh_session(self, session_id: str) -> Session | None:
         """Extend the session by its TTL, at most to its absolute limit; None if it expired or never was.
 
+        An id in its grace takes two further round trips: what is sealed is opened with what stands under that id.
         With SESSION_SLIDING_WINDOW=false nothing is extended and the session is returned as it is.
         """
         session_id = await self._adopted(session_id)
@@ -200,10 +210,14 @@ class SessionManager:
         The old id keeps working for the grace (SESSION_ROTATION_GRACE_SECONDS; 0: not at all), so that requests in
         flight are not logged out. A revoked session is returned as such, under its old id.
 
+        Args:
+            session_id: the present id.
+            grace_seconds: 0 to 300, instead of the setting.
+
         Raises:
             SessionConflict: the id was rotated already; the caller that did it has the new one.
         """
-        grace = self.settings.session_rotation_grace_seconds if grace_seconds is None else grace_seconds
+        grace = self.settings.session_rotation_grace_seconds if grace_seconds is None else checked_grace(grace_seconds)
         session_id = await self._adopted(session_id)
         ref = ref_of(session_id)
         for _ in range(MAX_UPDATE_TRIES):
@@ -222,7 +236,9 @@ class SessionManager:
                 continue
             if answer.record is None:
                 return None
-            self.counts.rotated += answer.code == "ok"
+            if answer.code != "ok":
+                return self._session(session_id, current, answer.record, wrap)
+            self.counts.rotated += 1
             self._count_durable(durable)
             return self._session(new_id, what.new, answer.record, new_wrap, durable)
         message = "the session was rotated or changed by another call"
@@ -238,11 +254,12 @@ class SessionManager:
     ) -> Session | None:
         """Set and remove entries; entries that others set meanwhile are kept. None if the session expired or never was.
 
-        Two round trips, more if others change the same session at the same time.
+        Two round trips, more if others change the same session at the same time; one more by an id in its grace.
 
         Raises:
             SessionConflict: others were faster 50 times.
         """
+        change = Change(checked_entries(changes), checked_names(remove), checked_names(secret_names))
         session_id = await self._adopted(session_id)
         ref = ref_of(session_id)
         for _ in range(MAX_UPDATE_TRIES):
@@ -250,13 +267,14 @@ class SessionManager:
             if answer.record is None or answer.code != "ok":
                 return self._session(session_id, current, answer.record, wrap) if answer.record else None
             opened = Opened(answer.record, session_id, wrap, renamed=current != ref)
-            content = self._contents.change(opened, Change(changes, frozenset(remove), frozenset(secret_names)))
+            content = self._contents.change(opened, change)
             what = Update(current, answer.record.version, _new_version(), content.meta, content.sealed, content.wrap)
             answer, durable = await self._store.update(what)
-            if answer.code != "stale":
+            if answer.code == "ok":
                 self._count_durable(durable)
-                wrap = content.wrap or wrap
-                return self._session(session_id, current, answer.record, wrap, durable) if answer.record else None
+            if answer.code != "stale":
+                wrap, written = content.wrap or wrap, durable if answer.code == "ok" else None
+                return self._session(session_id, current, answer.record, wrap, written) if answer.record else None
         message = f"the session was changed by others {MAX_UPDATE_TRIES} times in a row"
         raise SessionConflict(message)
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
 from session_core.errors import InvalidMetadata, InvalidReason, InvalidTtl, InvalidUserId
@@ -10,6 +10,8 @@ from session_core.session import JsonValue, Metadata
 
 MAX_USER_ID_BYTES: Final = 256
 MAX_REASON_CHARACTERS: Final = 256
+MAX_GRACE_SECONDS: Final = 300
+"""Of an id that was rotated away: long enough for any request in flight."""
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
 _ENCODER: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _DECODER: Final = json.JSONDecoder()
@@ -50,6 +52,44 @@ def checked_ttl(ttl_seconds: int, longest: int) -> int:
     return ttl_seconds
 
 
+def checked_grace(grace_seconds: int) -> int:
+    """Return the grace of an id that is rotated away, in seconds.
+
+    Raises:
+        InvalidTtl: not a whole number from 0 to MAX_GRACE_SECONDS.
+    """
+    whole = isinstance(grace_seconds, int) and not isinstance(grace_seconds, bool)
+    if not whole or not 0 <= grace_seconds <= MAX_GRACE_SECONDS:
+        message = f"grace_seconds must be a whole number from 0 to {MAX_GRACE_SECONDS}"
+        raise InvalidTtl(message)
+    return grace_seconds
+
+
+def checked_names(names: Iterable[str]) -> frozenset[str]:
+    """Return names of metadata as a set.
+
+    Raises:
+        InvalidMetadata: not texts, or one text in place of several.
+    """
+    found = frozenset(names) if isinstance(names, Iterable) and not isinstance(names, str | bytes) else None
+    if found is None or not all(isinstance(name, str) for name in found):
+        message = "names of metadata must be an iterable of texts, such as ['access_token']"
+        raise InvalidMetadata(message)
+    return found
+
+
+def checked_entries(entries: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """Return entries of metadata.
+
+    Raises:
+        InvalidMetadata: not a mapping; its values are looked at by `encode`.
+    """
+    if not isinstance(entries, Mapping):
+        message = "metadata must be a mapping of names to JSON values"
+        raise InvalidMetadata(message)
+    return entries
+
+
 def checked_note(text: str | None, what: str) -> str:
     """Return the reason or actor of a revocation, the empty string for None.
 
@@ -70,10 +110,7 @@ def encode(metadata: Mapping[str, JsonValue], limit: int) -> bytes:
     Raises:
         InvalidMetadata: not a JSON object, changed by a round trip (tuples, number keys), or above the limit in bytes.
     """
-    if not isinstance(metadata, Mapping):
-        message = "metadata must be a mapping of names to JSON values"
-        raise InvalidMetadata(message)
-    plain = dict(metadata)
+    plain = dict(checked_entries(metadata))
     try:
         text = _ENCODER.encode(plain)
         encoded = text.encode()

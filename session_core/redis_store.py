@@ -8,6 +8,7 @@ from session_core import library, protocol
 from session_core.ephemeral import RedisEphemeral
 from session_core.errors import StoreNotReady
 from session_core.ids import BUCKETS, Ref
+from session_core.pool import seen
 from session_core.protocol import Call
 from session_core.records import (
     Answer,
@@ -41,6 +42,7 @@ class RedisStore:
         self.burial = Burial(settings.session_tombstone_seconds * 1000, -(-settings.session_events_kept // BUCKETS))
         self._stale = settings.session_read_from == "replica"
         self._checked = False
+        self._checking: asyncio.Task[None] | None = None
 
     async def create(self, new: NewSession) -> tuple[Answer, bool]:
         """See `Store`."""
@@ -148,8 +150,18 @@ class RedisStore:
             return self.link.ask(call, once=once, stale=stale)
         return self._check_and_ask(call, once=once, stale=stale)
 
+    async def _prepared(self) -> None:
+        """Check once, however many first calls there are."""
+        if self._checked:
+            return
+        checking = self._checking
+        if checking is None or checking.done() or checking.get_loop() is not asyncio.get_running_loop():
+            checking = self._checking = asyncio.create_task(self.check())
+            checking.add_done_callback(seen)
+        await asyncio.shield(checking)  # who gives up does not take the others along
+
     async def _check_and_ask(self, call: Call[T], *, once: bool, stale: bool) -> T:
-        await self.check()
+        await self._prepared()
         return await self.link.ask(call, once=once, stale=stale)
 
     async def _ask_replica_first(self, call: Call[Answer]) -> Answer:
@@ -159,8 +171,7 @@ class RedisStore:
 
     async def _all(self, calls: Sequence[Call[T]], *, stale: bool = False) -> list[T]:
         """Ask all at once: the calls to one server share its lane."""
-        if not self._checked:
-            await self.check()
+        await self._prepared()
         if len(calls) == 1:
             return [await self.link.ask(calls[0], stale=stale)]
         return await asyncio.gather(*(self.link.ask(call, stale=stale) for call in calls))
@@ -169,6 +180,5 @@ class RedisStore:
         return sum(await self._all([protocol.count(some) for some in self.link.spread(keys)], stale=self._stale))
 
     async def _durably(self, call: Call[T]) -> tuple[T, bool]:
-        if not self._checked:
-            await self.check()
+        await self._prepared()
         return await self.link.ask_durably(call)

@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 from session_core.address import AddressMap, Target, parse_map, parse_url
 from session_core.environment import Environment
 from session_core.errors import SettingsError
+from session_core.metadata import MAX_GRACE_SECONDS
 
 DAY: Final = 86_400
 Names = Annotated[frozenset[str], NoDecode]
@@ -54,8 +55,8 @@ class Settings(Environment):
     """SESSION_MAX_CONCURRENT: live sessions of one user; 0 means no limit."""
     session_limit_policy: Literal["oldest", "idle", "reject"] = "oldest"
     """SESSION_LIMIT_POLICY: who goes at the limit: the oldest, the longest unseen, or the newcomer."""
-    session_max_lifetime_seconds: int = Field(default=7 * DAY, ge=1)
-    session_rotation_grace_seconds: int = Field(default=10, ge=0, le=300)
+    session_max_lifetime_seconds: int = Field(default=7 * DAY, ge=1, le=100 * 365 * DAY)
+    session_rotation_grace_seconds: int = Field(default=10, ge=0, le=MAX_GRACE_SECONDS)
     session_tombstone_seconds: int = Field(default=DAY, ge=60)
     """SESSION_TOMBSTONE_SECONDS: how long a revoked id still answers with its reason."""
     session_secret_metadata: Names = frozenset({"access_token", "refresh_token", "id_token"})

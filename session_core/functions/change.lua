@@ -48,14 +48,30 @@ redis.register_function{
 }
 
 -- KEYS: session. ARGV: version that was read, new version, metadata, sealed or '', wrap or ''.
--- The version is a name that the client makes: finding our own again means that this very change was made already.
+-- The version is a name that the client makes: finding our own again, as the present one or among those before it, means
+-- that this very change was made already.
 -- Returns {'ok' | 'missing' | 'revoked' | 'stale', now, record}.
+local PAST = 16 -- versions that a session remembers: so many changes by others may come before a repeat does
+
+-- The versions before this one, newest first.
+local function past_of(key)
+  return redis.call('HMGET', key, 'past')[1] or ''
+end
+
 redis.register_function('session_update_v1', function(keys, argv)
   local expected, version, meta, sealed, wrap, now = argv[1], argv[2], argv[3], argv[4], argv[5], now_ms()
   local key, record = load_current(keys[1], now)
   if not record then return {'missing', now, false} end
   if record[AT.revoked] then return {'revoked', now, record} end
-  if record[AT.version] ~= version and record[AT.version] ~= expected then return {'stale', now, false} end
+  if record[AT.version] ~= version and record[AT.version] ~= expected then
+    if not string.find(past_of(key), version, 1, true) then return {'stale', now, false} end
+    redis.call('HSET', key, 'user', record[AT.user])
+    return {'ok', now, record}
+  end
+  if record[AT.version] ~= version then
+    local past = record[AT.version] .. ' ' .. past_of(key)
+    redis.call('HSET', key, 'past', string.sub(past, 1, PAST * (#version + 1)))
+  end
 
   redis.call('HSET', key, 'version', version, 'meta', meta)
   if sealed == '' then

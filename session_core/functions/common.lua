@@ -95,6 +95,19 @@ local function settle(tag, user)
   end
 end
 
+-- The user's digests, oldest first. Only a server that evicts keys holds more of them by expiry than by creation.
+local function digests_of(tag, user)
+  local digests = redis.call('ZRANGE', by_creation(tag, user), 0, -1)
+  if #digests < redis.call('ZCARD', by_expiry(tag, user)) then
+    local known = {}
+    for _, digest in ipairs(digests) do known[digest] = true end
+    for _, digest in ipairs(redis.call('ZRANGE', by_expiry(tag, user), 0, -1)) do
+      if not known[digest] then digests[#digests + 1] = digest end
+    end
+  end
+  return digests
+end
+
 local function index_expiry(tag, user, digest, expires)
   redis.call('ZADD', by_expiry(tag, user), expires, digest)
   redis.call('ZADD', 'session_index:' .. tag, expires, digest)

@@ -15,8 +15,9 @@ redis.register_function{
   flags = {'no-writes'},
   callback = function(keys)
     local now, tag = now_ms(), tag_of(keys[1])
+    local user = string.match(keys[1], '^user_sessions:{%d+}:(.*)$')
     local reply = {now}
-    for _, digest in ipairs(redis.call('ZRANGE', keys[1], 0, -1)) do
+    for _, digest in ipairs(digests_of(tag, user)) do
       local record = shown(session_key(tag, digest), now)
       if record then reply[#reply + 1] = {digest, record} end
     end

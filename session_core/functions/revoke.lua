@@ -48,16 +48,14 @@ redis.register_function{
     local user = string.match(keys[1], '^user_sessions:{%d+}:(.*)$')
     if spared ~= '' then spared = digest_of(load_current(session_key(tag, spared), now)) end
     local gone = {}
-    for _, digest in ipairs(redis.call('ZRANGE', keys[1], '-inf', '(' .. string.format('%d', cutoff + 1), 'BYSCORE')) do
-      if digest ~= spared then
-        local key = session_key(tag, digest)
-        local record = load(key, now)
-        if record and not record[AT.revoked] then
-          bury(key, record, now, why)
-          gone[#gone + 1] = digest
-        else
-          unindex(tag, user, digest)
-        end
+    for _, digest in ipairs(digests_of(tag, user)) do
+      local key = session_key(tag, digest)
+      local record = load(key, now)
+      if not record or record[AT.revoked] then
+        unindex(tag, user, digest)
+      elseif digest ~= spared and tonumber(record[AT.created]) < cutoff + 1 then
+        bury(key, record, now, why)
+        gone[#gone + 1] = digest
       end
     end
     settle(tag, user)

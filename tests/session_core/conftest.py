@@ -12,7 +12,7 @@ import pytest
 from session_core import SessionManager, Settings, acl
 from session_core.deploy import load_functions
 from tests.session_core import servers
-from tests.session_core.sentinel_group import certificates
+from tests.session_core.sentinel_group import Group, certificates, sentinel_group
 from tests.session_core.servers import Server
 from tests.session_core.shards import Shards, shards
 
@@ -141,12 +141,30 @@ async def on_cluster(cluster: Shards) -> AsyncIterator[Make]:
         yield make
 
 
-ENGINES = ["memory", *(pytest.param(name, marks=pytest.mark.engine) for name in ("redis", "valkey", "cluster"))]
+@pytest.fixture(scope="session")
+def shared_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
+    directory = tmp_path_factory.mktemp("group")
+    directory.chmod(0o755)
+    with servers.network() as bridge, sentinel_group(bridge, directory) as made:
+        yield made
+
+
+@pytest.fixture
+async def on_sentinel(shared_group: Group) -> AsyncIterator[Make]:
+    with shared_group.admin(shared_group.primary()) as admin:
+        admin.flushall()
+    await load_functions(shared_group.settings())
+    async with making(shared_group.settings) as make:
+        yield make
+
+
+SERVERS = ("redis", "valkey", "sentinel", "cluster")
+ENGINES = ["memory", *(pytest.param(name, marks=pytest.mark.engine) for name in SERVERS)]
 
 
 @pytest.fixture(params=ENGINES)
 def make(request: pytest.FixtureRequest) -> Make:
-    """A manager on each back end in turn; on Valkey and the cluster by TLS."""
+    """A manager on each back end in turn; on Valkey, through Sentinel and on the cluster by TLS."""
     if request.param != "memory":
         found: Make = request.getfixturevalue(f"on_{request.param}")
         return found

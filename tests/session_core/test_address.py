@@ -52,6 +52,9 @@ def test_every_form_of_the_url_is_read(url: str, target: Target) -> None:
         "redis://a,b/0",
         "redis://h:0x1/0",
         "redis://h:99999",
+        "redis://h:0",
+        "redis://[::1]x:1",
+        "redis-sentinel://a,user:password@b/m",
         "redis://h/zero",
         "redis://h/0/1",
         "redis://h/0?db=1",
@@ -79,9 +82,18 @@ def test_the_short_form_of_the_map_keeps_the_port() -> None:
     found = parse_map("*=127.0.0.1,special:1=10.0.0.1:2")
     assert found.dial(Address("redis-1", 6381)) == Address("127.0.0.1", 6381)
     assert found.dial(Address("special", 1)) == Address("10.0.0.1", 2)
+    assert parse_map("*=[::1]").dial(Address("redis-1", 6381)) == Address("::1", 6381)
 
 
-@pytest.mark.parametrize("text", ["redis-1", "redis-1=1.2.3.4", "redis-1:1=1.2.3.4", "*=", "=x:1", "a:1=b:c"])
+def test_an_address_is_written_as_in_a_url() -> None:
+    assert str(Address("redis-1", 6379)) == "redis-1:6379"
+    assert str(Address("::1", 6379)) == "[::1]:6379"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["redis-1", "redis-1=1.2.3.4", "redis-1:1=1.2.3.4", "*=", "=x:1", "a:1=b:c", "a:0=b:1", "*=b:1", "*=[::1]:5"],
+)
 def test_a_malformed_map_is_refused_with_the_entry(text: str) -> None:
     with pytest.raises(SettingsError, match="REDIS_ADDRESS_MAP"):
         parse_map(text)

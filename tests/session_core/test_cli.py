@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,7 @@ async def test_sessions_are_shown_counted_and_ended(run: Run, on_redis: Make) ->
         assert shown.returncode == 0, shown.stderr
         assert json.loads(shown.stdout)["handle"] == session.handle
         assert session.session_id not in shown.stdout
+        assert "very-secret" not in shown.stdout
         assert run("get", session.handle).returncode == 0
         assert json.loads(run("list", "alice").stdout)["metadata"] == {"ip": "1.2.3.4"}
         assert run("count").stdout == "1\n"
@@ -61,6 +63,50 @@ async def test_sessions_are_shown_counted_and_ended(run: Run, on_redis: Make) ->
         assert "revoked" in run("revoke", session.handle, "--reason", "test").stdout
         assert "test" in run("get", session.handle).stdout
         assert run("revoke", "--user", "alice").returncode == 0
+
+    await asyncio.to_thread(check)
+
+
+def test_a_rule_that_cannot_be_is_refused_and_a_database_needs_select() -> None:
+    def rules(*options: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "session_core", "acl", *options]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env={})
+
+    assert rules("--database").stdout.strip() == f"{acl.APP_RULE} +select"
+    for refused in (rules("--sentinel", "--cluster"), rules("--database", "--cluster")):
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "only database 0" in refused.stderr
+
+
+def test_settings_that_are_no_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"REDIS_URL=redis://h\nREDIS_PASSWORD=\xff\n")
+    command = [sys.executable, "-m", "session_core", "count"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env={}, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "not UTF-8" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.engine
+async def test_a_reader_that_leaves_early_is_no_error(run: Run, redis: Server, on_redis: Make) -> None:
+    sessions = on_redis()
+    await asyncio.gather(*(sessions.create_session(f"user-{'x' * 200}-{number}") for number in range(1000)))
+
+    def check() -> None:
+        command = [sys.executable, "-m", "session_core", "users"]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "REDIS_URL": redis.url,
+            "REDIS_USERNAME": "sessions",
+            "REDIS_PASSWORD": APP_PASSWORD,
+        }
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout
+            assert process.stderr
+            process.stdout.read(1)
+            process.stdout.close()
+            assert process.stderr.read() == b""
+        assert process.returncode == 1
 
     await asyncio.to_thread(check)
 

@@ -95,7 +95,14 @@ async def test_another_database_is_recognised(redis: Server) -> None:
     text = await wrong(redis_settings(redis, redis_url=f"{elsewhere}/3", **ADMIN), "database")
     assert "database 3 has no session_meta, database 0 has" in text
     assert "database 0 only" in await wrong(redis_settings(redis, redis_url=f"{elsewhere}/3"), "database")
-    assert "out of range" in await wrong(redis_settings(redis, redis_url=f"{elsewhere}/99", **ADMIN), "connection")
+    many = await wrong(redis_settings(redis, redis_url=f"{elsewhere}/99", **ADMIN), "database")
+    assert "ends in database 99, and the server has not so many" in many
+
+
+async def test_a_back_end_without_a_server_is_told_from_a_server() -> None:
+    [finding] = [each async for each in examine(Settings(session_backend="memory", redis_url="redis://127.0.0.1:1/0"))]
+    assert (finding.state, finding.about) == ("ok", "settings")
+    assert "no Redis is used" in finding.text
 
 
 async def test_after_a_flushdb_it_says_so_and_what_to_do_instead(redis: Server) -> None:

@@ -78,6 +78,24 @@ async def test_revoke_all_goes_on_after_a_session_that_the_server_evicted(on_red
     assert await sessions.list_active_users() == []
 
 
+@pytest.mark.parametrize("lost", ["user_sessions", "user_expiry"])
+async def test_log_out_everywhere_and_the_list_find_what_one_of_the_two_sets_still_names(
+    on_redis: Make, redis: Server, lost: str
+) -> None:
+    sessions = on_redis()
+    made = [await sessions.create_session("alice") for _ in range(3)]
+    with redis.admin() as admin:
+        [key] = admin.keys(f"{lost}:*")
+        admin.delete(key)
+    made.append(await sessions.create_session("alice"))
+    assert {one.handle for one in await sessions.get_user_sessions("alice")} == {one.handle for one in made}
+    assert set((await sessions.revoke_user_sessions("alice")).handles) == {one.handle for one in made}
+    for one in made:
+        found = await sessions.get_session(one.session_id)
+        assert found is not None
+        assert not found.is_active
+
+
 @pytest.mark.parametrize("policy", ["oldest", "idle"])
 async def test_the_limit_holds_although_the_server_evicted_the_order_of_logins(
     on_redis: Make, redis: Server, policy: str
@@ -206,7 +224,8 @@ async def test_a_login_in_the_first_instant_after_the_cut_off_is_spared(on_redis
         await store.create(NewSession(ref, "alice", 60_000, 120_000, b"{}", b"", b"", "v1"))
     cutoff = await store.now()
     with redis.admin() as admin:
-        admin.zadd(protocol.user_key("alice"), {refs[0].digest: f"{cutoff}.999", refs[1].digest: cutoff + 1})
+        for ref, created in zip(refs, (f"{cutoff}.999", cutoff + 1), strict=True):
+            admin.hset(protocol.session_key(ref), "created", created)
     gone, _ = await store.revoke_user(UserRevocation("alice", cutoff, "", Note()))
     assert gone == (refs[0].digest,)
 

@@ -47,6 +47,37 @@ async def test_bad_metadata_is_refused(make: Make, metadata: Any) -> None:
     await _assert_untouched(sessions)
 
 
+@pytest.mark.parametrize("changes", [None, "text", ["a"], 7])
+async def test_an_update_of_something_else_than_entries_is_refused(make: Make, changes: Any) -> None:
+    sessions = make()
+    session = await sessions.create_session("alice", {"a": 1})
+    with pytest.raises(InvalidMetadata):
+        await sessions.update_metadata(session.session_id, changes)
+
+
+@pytest.mark.parametrize("names", [None, 7, "access_token", [7]])
+async def test_names_that_are_none_are_refused(make: Make, names: Any) -> None:
+    sessions = make()
+    with pytest.raises(InvalidMetadata, match="names of metadata"):
+        await sessions.create_session("alice", secret_names=names)
+    await _assert_untouched(sessions)
+    session = await sessions.create_session("alice", {"a": 1})
+    with pytest.raises(InvalidMetadata, match="names of metadata"):
+        await sessions.update_metadata(session.session_id, {}, remove=names)
+
+
+@pytest.mark.parametrize("grace", [-1, 301, 0.0015, "10", True])
+async def test_a_bad_grace_is_refused_and_the_session_goes_on(make: Make, grace: Any) -> None:
+    sessions = make()
+    session = await sessions.create_session("alice")
+    with pytest.raises(InvalidTtl, match="0 to 300"):
+        await sessions.rotate_session(session.session_id, grace_seconds=grace)
+    found = await sessions.get_session(session.session_id)
+    assert found is not None
+    assert found.is_active
+    assert await sessions.count_user_sessions("alice") == 1
+
+
 async def test_metadata_may_not_grow_beyond_the_limit_by_updates(make: Make) -> None:
     sessions = make(session_max_metadata_bytes=100)
     session = await sessions.create_session("alice", {"a": "x" * 60})

@@ -59,6 +59,28 @@ async def test_a_lost_reply_and_paused_replicas_are_not_durable_until_the_replic
                 assert admin.hget(session_key(ref_of(session.session_id)), "reason") == b"stolen"
 
 
+async def test_a_revocation_that_its_caller_gave_up_is_repeated_too(pair: Pair) -> None:
+    primary, replica = pair
+    settings = redis_settings(primary, session_wait_replicas=1, session_wait_timeout_ms=5000)
+    async with SessionManager(settings) as sessions:
+        one, other = [await sessions.create_session(user) for user in ("alice", "bob")]
+        replica.docker("pause")
+        try:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await asyncio.gather(
+                        sessions.revoke_session(one.session_id, "stolen"),
+                        sessions.revoke_user_sessions("bob", "stolen"),
+                    )
+            assert sessions.unconfirmed_revocations == 2
+        finally:
+            replica.docker("unpause")
+        await until(lambda: sessions.unconfirmed_revocations == 0)
+        with replica.admin() as admin:
+            for session in (one, other):
+                assert admin.hget(session_key(ref_of(session.session_id)), "reason") == b"stolen"
+
+
 async def test_a_repeat_never_ends_a_later_login(pair: Pair, sessions: SessionManager) -> None:
     _, replica = pair
     before = await sessions.create_session("alice")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import time
 from collections.abc import AsyncIterator
 
@@ -125,6 +126,46 @@ async def test_no_more_calls_are_on_their_way_than_there_are_places(
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes[:5]] == [asyncio.CancelledError] * 5
     assert outcomes[5:] == [None] * 95
+
+
+async def test_whoever_waits_for_a_place_gets_one_whoever_else_gives_up(
+    sessions: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await scenarios.log_in_many(sessions, 50)
+    await sessions.aclose()
+    monkeypatch.setattr(lane, "PLACES", 8)
+    for _ in range(20):
+        calls = [asyncio.create_task(scenarios.is_that_of(sessions, made[n % 50], n % 50)) for n in range(400)]
+        victims = random.sample(calls, 200)
+        while victims:
+            await asyncio.sleep(random.choice((0, 0.0005)))  # noqa: S311 - chance picks the moment
+            victims.pop().cancel()
+            victims = [one for one in victims if not one.done()]
+        async with asyncio.timeout(5):
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert [one for one in outcomes if isinstance(one, Exception)] == []
+    async with asyncio.timeout(1):
+        await asyncio.gather(*(scenarios.is_that_of(sessions, session, n) for n, session in enumerate(made[:8])))
+
+
+async def test_a_line_that_breaks_is_told_to_all_who_wait_for_a_place(
+    sessions: SessionManager, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await scenarios.log_in_many(sessions, 50)
+    await sessions.aclose()
+    monkeypatch.setattr(lane, "PLACES", 4)
+    await scenarios.is_that_of(sessions, made[0], 0)
+    wire.cut = 1
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(scenarios.is_that_of(sessions, made[n % 50], n % 50) for n in range(500)))
+    assert sessions.effort.repeats > 100
+
+
+async def test_first_calls_check_the_store_once(sessions: SessionManager, redis: Server) -> None:
+    made = await scenarios.log_in_many(sessions, 50)
+    async with SessionManager(redis_settings(redis)) as fresh:
+        await asyncio.gather(*(scenarios.is_that_of(fresh, made[n % 50], n % 50) for n in range(500)))
+        assert fresh.effort.calls == 502
 
 
 async def test_who_has_waited_for_a_place_is_not_sent_where_nobody_else_is_any_more(

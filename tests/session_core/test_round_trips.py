@@ -1,6 +1,9 @@
 """One round trip for each operation (S3), by the wire and by the server; and what happens when a reply is lost."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -117,6 +120,38 @@ async def test_an_update_whose_reply_was_lost_is_made_once(sessions: SessionMana
     assert updated.metadata == {"n": 2}
 
 
+async def test_a_change_whose_reply_was_lost_is_not_made_again_over_that_of_another(
+    sessions: SessionManager, wire: Wire, redis: Server
+) -> None:
+    session = await sessions.create_session("alice", {"n": 0})
+    async with SessionManager(redis_settings(redis)) as elsewhere:
+
+        async def others() -> None:
+            for number in range(2, 6):
+                await elsewhere.update_metadata(session.session_id, {"n": number})
+            await elsewhere.rotate_session(session.session_id, grace_seconds=60)
+
+        def hold(request: bytes) -> bool:
+            if b"session_update_v1" in request:
+                wire.lose, wire.cut = lambda _request: False, 0
+                wire.replies.clear()
+            return False
+
+        wire.lose = hold
+        changing = asyncio.create_task(sessions.update_metadata(session.session_id, {"n": 1}))
+        async with asyncio.timeout(5):
+            while (found := await elsewhere.get_session(session.session_id)) and found.metadata == {"n": 0}:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)  # until it is carried out
+        await others()
+        wire.replies.set()
+        updated = await changing
+        assert updated is not None
+        assert updated.metadata == {"n": 5}
+        found = await elsewhere.get_session(session.session_id)
+        assert found is not None
+        assert found.metadata == {"n": 5}
+
+
 async def test_a_revoke_all_whose_reply_was_lost_spares_the_login_that_came_meanwhile(
     sessions: SessionManager, wire: Wire, redis: Server
 ) -> None:
@@ -151,9 +186,6 @@ async def test_a_write_that_never_gets_a_reply_says_that_it_may_have_happened(
 
 def _create_now(server: Server) -> Session:
     """Log in from another thread's event loop, at once."""
-    import asyncio
-    import time
-    from concurrent.futures import ThreadPoolExecutor
 
     async def log_in() -> Session:
         async with SessionManager(redis_settings(server)) as manager:
