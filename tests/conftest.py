@@ -2,7 +2,11 @@
 
 import os
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("kit", deadline=None)  # how busy the machine is, is no finding
+hypothesis.settings.load_profile("kit")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

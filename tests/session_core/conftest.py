@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from session_core import SessionManager, Settings, acl
+from session_core import SessionManager, Settings, acl, library
 from session_core.deploy import load_functions
+from session_core.ids import BUCKETS
 from tests.session_core import servers
 from tests.session_core.sentinel_group import Group, certificates, sentinel_group
 from tests.session_core.servers import Server
@@ -146,6 +147,7 @@ def shared_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     directory = tmp_path_factory.mktemp("group")
     directory.chmod(0o755)
     with servers.network() as bridge, sentinel_group(bridge, directory) as made:
+        asyncio.run(load_functions(made.settings()))
         yield made
 
 
@@ -153,7 +155,7 @@ def shared_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
 async def on_sentinel(shared_group: Group) -> AsyncIterator[Make]:
     with shared_group.admin(shared_group.primary()) as admin:
         admin.flushall()
-    await load_functions(shared_group.settings())
+        admin.hset("session_meta", mapping={"buckets": BUCKETS, "schema": library.SCHEMA})
     async with making(shared_group.settings) as make:
         yield make
 
