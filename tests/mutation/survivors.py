@@ -3,7 +3,11 @@
 _SLIDE = "if target > expires and (threshold < 0 or expires - now < threshold) then"
 _SPARED = "spared = digest_of(load_current(session_key(tag, spared), now)) end"
 
+_FEWER = "if #digests < redis.call('ZCARD', by_expiry(tag, user)) then"
+
 REASONS: dict[tuple[str, str, str], str] = {
+    ("common", _FEWER, "if true then"): "saves a read only: where one set names what the other does, nothing is added",
+    ("common", _FEWER, _FEWER.replace("<", "<=")): "as above",
     ("create", "while held > 0 do", "while held >= 0 do"): "one more look, which finds nothing dead and ends the loop",
     (
         "create",
