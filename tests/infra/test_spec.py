@@ -247,6 +247,6 @@ def test_a_key_that_opens_nothing_any_more_is_warned_of() -> None:
 
 
 def test_a_keycloak_outside_of_an_internal_network_is_warned_of() -> None:
-    inside = spec(keycloak=KEYCLOAK, service=SERVICE, target={"publish": False})
+    inside = spec(keycloak=KEYCLOAK, service=SERVICE, target={"kind": "compose", "publish": False})
     assert [each for each in warnings(inside) if "compose.publish" in each]
     assert warnings(spec(keycloak=KEYCLOAK, service=SERVICE)) == ()
