@@ -12,7 +12,7 @@ from infra.components.pki import issue_authority, issue_node
 from infra.render.project import plain_files, secret_files
 from infra.render.topology import Node, topology
 from infra.targets.compose import files
-from tests.render.deployments import NAME, PASSWORDS, SPECS
+from tests.render.deployments import GIVEN, NAME, PASSWORDS, SPECS
 
 pytestmark = pytest.mark.engine
 IMAGES = ("redis:8", "valkey/valkey:8")
@@ -38,7 +38,7 @@ def _project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         issued = issue_node(authority, part, names, tomorrow)
         certificates[part] = issued.cert_pem, issued.key_pem
     directory = tmp_path_factory.mktemp(request.param) / "project"
-    rendered = plain_files(spec, NAME) | secret_files(spec, PASSWORDS, authority.cert_pem, certificates, {})
+    rendered = plain_files(spec, NAME) | secret_files(spec, PASSWORDS, authority.cert_pem, certificates, GIVEN)
     files.write(directory, rendered)
     return request.param, directory
 
