@@ -68,12 +68,9 @@ redis.register_function('session_update_v1', function(keys, argv)
     redis.call('HSET', key, 'user', record[AT.user])
     return {'ok', now, record}
   end
-  if record[AT.version] ~= version then
-    local past = record[AT.version] .. ' ' .. past_of(key)
-    redis.call('HSET', key, 'past', string.sub(past, 1, PAST * (#version + 1)))
-  end
 
-  redis.call('HSET', key, 'version', version, 'meta', meta)
+  local past = string.sub(record[AT.version] .. ' ' .. past_of(key), 1, PAST * (#version + 1))
+  redis.call('HSET', key, 'version', version, 'past', past, 'meta', meta)
   if sealed == '' then
     redis.call('HDEL', key, 'sealed', 'wrap')
   else

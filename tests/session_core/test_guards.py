@@ -1,6 +1,7 @@
 """What the functions do with states that no call of ours brings about: keys that the server evicted, a long backlog."""
 
 import asyncio
+from itertools import pairwise
 from string import ascii_lowercase, ascii_uppercase, digits
 
 import pytest
@@ -209,6 +210,22 @@ async def test_what_was_revoked_between_the_two_steps_is_neither_rotated_nor_cha
     ):
         assert answer.record is not None
         assert (answer.code, answer.record.reason) == ("revoked", "stolen")
+
+
+async def test_a_change_that_comes_again_behind_sixteen_of_others_is_known_and_no_later_one(on_redis: Make) -> None:
+    store, ref = on_redis()._store, ref_of(new_session_id("alice"))
+    versions = [f"version{number:02}" for number in range(19)]
+    changes = [
+        Update(ref, before, after, b'{"at": "%s"}' % after.encode(), b"", b"") for before, after in pairwise(versions)
+    ]
+    await store.create(NewSession(ref, "alice", 60_000, 120_000, b"{}", b"", b"", versions[0]))
+    for change in changes[:17]:
+        assert (await store.update(change))[0].code == "ok"
+    again = (await store.update(changes[0]))[0]
+    assert again.record is not None
+    assert (again.code, again.record.meta) == ("ok", changes[16].meta)
+    assert (await store.update(changes[17]))[0].code == "ok"
+    assert (await store.update(changes[0]))[0].code == "stale"
 
 
 async def test_what_ended_between_the_two_steps_is_missing(on_redis: Make) -> None:
