@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
 # What only the tests need: Prometheus with promtool (the alerts are tested by it), busybox (a shell of small images), the
-# image of Valkey (the session contract is tested on it), Keycloak and a Java for it (logins are tested with it), a browser,
-# and a Kubernetes cluster's parts, where none is given.
+# image of Valkey (the session contract is tested on it), Keycloak and a Java for it (logins are tested with it), a browser.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 "$CHECKOUT/ci/images.sh" valkey/valkey:8
-"$CHECKOUT/ci/cluster.sh" build
 
 missing=()
 has promtool && has prometheus || missing+=(prometheus)
