@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +26,7 @@ MEMORY_SESSIONS: Final = 20_000
 WARM_SECONDS: Final = 0.5
 CALLS: Final = 51
 LIST_SIZES: Final = (1, 10, 100, 1000)
+USER_CALLS = ("get", "refresh", "login")
 
 
 def settings(host: str, ca_file: str = "", **more: Any) -> Settings:  # noqa: ANN401
@@ -213,26 +214,36 @@ async def stores(what: dict[str, Any]) -> list[dict[str, Any]]:
 async def users(what: dict[str, Any]) -> list[dict[str, Any]]:
     """The same operations on as many sessions, of fewer and fewer users who have more and more each.
 
-    Two refreshes of one session in the same millisecond are one write, so the number of sessions must not change.
+    Two refreshes of one session in the same millisecond are one write, so the number of sessions must not change. Who
+    logs in has as many sessions as he may, so that the oldest has to go each time.
     """
     found = []
-    async with emptied(what) as client, SessionManager(settings(what["host"], session_max_concurrent=0)) as sessions:
+    async with (
+        emptied(what) as client,
+        SessionManager(settings(what["host"], session_max_concurrent=0)) as sessions,
+        AsyncExitStack() as stack,
+    ):
         bare = await contenders.bare(client, USERS)
         for number in LIST_SIZES:
             mine = await asyncio.gather(
                 *(sessions.create_session(f"has-{number}-{one // number}", METADATA) for one in range(USERS))
             )
             ids = [session.session_id for session in mine]
+            full = await stack.enter_async_context(
+                SessionManager(settings(what["host"], session_max_concurrent=number))
+            )
+            await asyncio.gather(
+                *(full.create_session(f"full-{number}-{one // number}", METADATA) for one in range(USERS))
+            )
             of_user: dict[str, Operation] = {
                 "GET": bare.read,
                 "get": lambda n, ids=ids: sessions.get_session(ids[n]),  # type: ignore[misc]
                 "refresh": lambda n, ids=ids: sessions.refresh_session(ids[n]),  # type: ignore[misc]
+                "login": lambda n, of=full, each=number: of.create_session(f"full-{each}-{n // each}", METADATA),  # type: ignore[misc]
             }
             listing = await timed(lambda user=f"has-{number}-0": sessions.get_user_sessions(user), what)  # type: ignore[misc]
             measured = await rounds(of_user, "GET", CONCURRENCY, what)
-            found.append(
-                {"sessions": number, "list": listing} | {name: measured[name]["ratio"] for name in ("get", "refresh")}
-            )
+            found.append({"sessions": number, "list": listing} | {name: measured[name]["ratio"] for name in USER_CALLS})
     return found
 
 

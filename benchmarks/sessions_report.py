@@ -94,11 +94,11 @@ def _others(found: dict[str, Any]) -> list[str]:
     ]
     lines += [
         "",
-        "| sessions of the user | list them | processor time | get / bare GET | refresh / bare GET |",
-        "|---|---|---|---|---|",
+        "| sessions of the user | list them | processor time | get / bare GET | refresh / GET | login / GET |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {one['sessions']:,} | {_time(one['list'])} | {one['get']:.2f} | {one['refresh']:.2f} |"
+        f"| {one['sessions']:,} | {_time(one['list'])} | {one['get']:.2f} | {one['refresh']:.2f} | {one['login']:.2f} |"
         for one in found["users"]
     ]
     lines += ["", "## Memory of Redis for a session", "", "| | bytes |", "|---|---|"]
@@ -120,6 +120,7 @@ def _aims(found: dict[str, Any]) -> list[str]:
         _most(f"login, cost from {sizes}", 1.2, first["login"] / last["login"]),
         _most("get, cost from 1 to 1,000 sessions of the user", 1.2, users[0]["get"] / users[-1]["get"]),
         _most("refresh, cost from 1 to 1,000 sessions of the user", 1.2, users[0]["refresh"] / users[-1]["refresh"]),
+        _most("login, cost from 1 to 1,000 sessions of the user", 1.2, users[0]["login"] / users[-1]["login"]),
         _most(f"count of {last['sessions']:,} sessions, ms", 5, last["count"]["ms"]),
         _most("list of 1,000 sessions, ms", 20, users[-1]["list"]["ms"]),
         _most("memory, to the peer with an index of users", 1.6, memory[OURS] / memory[LIMITS]),

@@ -1,6 +1,7 @@
 """`durable` says what replicas confirmed for this very write (S7)."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,6 +16,7 @@ from tests.session_core.servers import Server
 from tests.session_core.wire import wire_to
 
 pytestmark = pytest.mark.engine
+STORM = 20
 
 
 @pytest.fixture
@@ -112,3 +114,30 @@ async def test_a_repeat_after_a_lost_reply_does_not_claim_durability_that_is_not
                 assert durable is False
             finally:
                 replica.docker("unpause")
+
+
+async def test_a_storm_of_cancellations_of_logins_and_logouts_gives_nobody_the_reply_of_another(
+    pair: tuple[Server, Server],
+) -> None:
+    async with SessionManager(redis_settings(pair[0], session_wait_replicas=1)) as sessions:
+
+        async def log_in_and_out(number: int) -> None:
+            made = await sessions.create_session(f"user-{number}", {"n": number})
+            assert (made.user_id, made.metadata, made.durable) == (f"user-{number}", {"n": number}, True)
+            ended = await sessions.revoke_session(made.session_id, f"reason-{number}")
+            assert ended.revocation is not None
+            assert (ended.handle, ended.revocation.reason, ended.durable) == (made.handle, f"reason-{number}", True)
+
+        cancelled = 0
+        for _ in range(STORM):
+            tasks = [asyncio.create_task(log_in_and_out(number)) for number in range(200)]
+            victims = random.sample(tasks, 100)
+            while victims:
+                await asyncio.sleep(random.choice((0, 0, 0.0005)))  # noqa: S311 - chance picks the moment
+                for task in victims[:10]:
+                    task.cancel()
+                del victims[:10]
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [one for one in outcomes if isinstance(one, Exception)] == []
+            cancelled += sum(isinstance(one, asyncio.CancelledError) for one in outcomes)
+        assert cancelled > STORM
