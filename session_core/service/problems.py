@@ -1,6 +1,7 @@
 """Errors as application/problem+json (RFC 9457). No message repeats what the client sent."""
 
 import logging
+import re
 from typing import Final
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from session_core.keycloak.errors import InvalidToken, KeycloakError, KeycloakUn
 RETRY_AFTER: Final = {429: "60", 503: "2"}
 """Seconds by status."""
 _HEADER_SAFE: Final = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.@-]*")
 log = logging.getLogger(__name__)
 
 
@@ -60,7 +62,7 @@ class Problem(Exception):  # noqa: N818 - the word of the RFC
 
 def header_safe(value: str) -> str:
     """Return a text as a header may carry it: percent-encoded where it is not printable ASCII."""
-    return quote(value, safe=_HEADER_SAFE)
+    return value if _PLAIN.fullmatch(value) else quote(value, safe=_HEADER_SAFE)
 
 
 _ANSWERS: Final = (
