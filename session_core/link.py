@@ -111,6 +111,7 @@ class Link:
         for attempt in count():
             self.effort.calls += 1
             self.effort.repeats += attempt > 0
+            self.effort.under_way += 1
             try:
                 outcome, closing = await self._route.exchange(call, kind, deadline, stale=stale)
                 self._breaker.answered()
@@ -126,6 +127,8 @@ class Link:
                 if not isinstance(error, ResponseError):
                     self._breaker.failed(loop.time())
                 problem = str(error) or problem  # a time-out has no text: what went wrong before it says more
+            finally:
+                self.effort.under_way -= 1
             pause = random.uniform(0.5, 1) * min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311
             if once or loop.time() + pause >= deadline:
                 message = f"no answer from Redis within {patience:g} s: {problem}"

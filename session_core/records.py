@@ -135,10 +135,12 @@ class Update:
 class Effort:
     """What a back end has sent, for the metrics: calls, repeats among them; and calls refused without being sent.
 
+    Under way are calls that wait for their reply, or in a lane for a place (`session_core.lane.PLACES`).
     Each call, with its repeats, runs inside of what `around` returns for the name of its command, if there is one.
     """
 
     calls: int = 0
     repeats: int = 0
     refused: int = 0
+    under_way: int = 0
     around: Callable[[str], AbstractContextManager[object]] | None = None

@@ -12,6 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from session_core.counts import DESCRIPTIONS
+from session_core.lane import PLACES
 from session_core.manager import SessionManager
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -56,6 +57,8 @@ class Metrics(Collector):
         yield CounterMetricFamily("session_store_repeats", "Calls sent again after an error", effort.repeats)
         refused = "Calls that failed at once, because the store has been away for long"
         yield CounterMetricFamily("session_store_refused", refused, effort.refused)
+        under_way = f"Calls that wait for their reply; of more than {PLACES} of one kind some wait to be sent"
+        yield GaugeMetricFamily("session_store_calls_under_way", under_way, effort.under_way)
 
     def expose(self, active: float) -> tuple[bytes, str]:
         """Return the text and its content type; `active` is the number of live sessions, or NaN."""

@@ -122,10 +122,12 @@ async def test_no_more_calls_are_on_their_way_than_there_are_places(
         call.cancel()
     await asyncio.sleep(0.1)
     assert b"".join(wire.requests).count(b"HMGET") == 10
+    assert sessions.effort.under_way == 95
     wire.replies.set()
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes[:5]] == [asyncio.CancelledError] * 5
     assert outcomes[5:] == [None] * 95
+    assert sessions.effort.under_way == 0
 
 
 async def test_whoever_waits_for_a_place_gets_one_whoever_else_gives_up(

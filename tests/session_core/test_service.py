@@ -298,6 +298,7 @@ async def test_metrics_count_what_happened_and_name_nobody(service: httpx.AsyncC
     assert "auth_session_retrieved_total 1.0" in text
     assert "session_revocations_unconfirmed 0.0" in text
     assert "session_store_refused_total 0.0" in text
+    assert "session_store_calls_under_way 0.0" in text
     assert 'route="/v1/verify",status="200"} 1.0' in text
     assert 'route="unmatched"' in text or 'route="/v1/sessions/{handle}"' in text
     for private in (secret, body["handle"], "alice-in-metrics"):
