@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from infra.components.credentials import PASSWORD_BYTES
 from infra.components.pki import AUTHORITY_DAYS, NODE_DAYS, RENEWAL, Certificate, expiry, issue_authority, issue_node
-from infra.render.project import ADMIN_TOKEN, USERS
+from infra.render.passwords import ADMIN_TOKEN, USERS
 
 
 class SecretsError(ValueError):

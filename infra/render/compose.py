@@ -4,8 +4,14 @@ from typing import Any
 
 import yaml
 
-from infra.render.session_settings import login_settings, session_settings, trace_settings
-from infra.render.topology import EXPORTER_PORT, KIT, SECRETS, Node, Topology, topology
+from infra.render.session_settings import (
+    connection,
+    exporter_settings,
+    login_settings,
+    session_settings,
+    trace_settings,
+)
+from infra.render.topology import KIT, SECRETS, Node, Topology, topology
 from infra.spec import ComposeTarget, DeploymentSpec, target_of
 
 MEBIBYTE = 1024 * 1024
@@ -121,14 +127,7 @@ def _functions(spec: DeploymentSpec) -> dict[str, Any]:
 
 
 def _connection(spec: DeploymentSpec) -> dict[str, str]:
-    parts = topology(spec)
-    sentinels = ",".join(map(str, parts.sentinels))
-    return {
-        "REDIS_URL": f"rediss-sentinel://{sentinels}/{parts.master_name}/0",
-        "REDIS_SENTINEL_USERNAME": "sessions",
-        "REDIS_CA_FILE": f"{KIT}/tls/ca.crt",
-        "REDIS_SSL": "true",
-    }
+    return connection(spec, topology(spec).sentinels)
 
 
 def _session(spec: DeploymentSpec, name: str) -> dict[str, Any]:
@@ -176,15 +175,6 @@ def _exporter(spec: DeploymentSpec) -> dict[str, Any]:
         spec.exporter.image,
         EXPORTER_USER,
         64,
-        environment={
-            "REDIS_USER": "exporter",
-            "REDIS_PASSWORD_FILE": f"{KIT}/passwords.json",
-            "REDIS_EXPORTER_TLS_CA_CERT_FILE": f"{KIT}/tls/ca.crt",
-            "REDIS_EXPORTER_TLS_SERVER_CERT_FILE": f"{KIT}/tls/node.crt",
-            "REDIS_EXPORTER_TLS_SERVER_KEY_FILE": f"{KIT}/tls/node.key",
-            "REDIS_EXPORTER_WEB_LISTEN_ADDRESS": f":{EXPORTER_PORT}",
-            # CONFIG GET would show `masterauth`, so the exporter's user has no right to it.
-            "REDIS_EXPORTER_CONFIG_COMMAND": "-",
-        },
+        environment=exporter_settings(),
         volumes=[_bind("exporter", KIT)],
     )

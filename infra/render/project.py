@@ -1,22 +1,16 @@
 """All files of a compose project, by path: those that anybody may read, and those with secrets in them."""
 
-import json
 from collections.abc import Mapping
 
 from infra.render.compose import compose_yaml
 from infra.render.entrypoints import script
 from infra.render.gateway_conf import gateway_conf
+from infra.render.passwords import exporter_secrets, functions_secrets, service_secrets
 from infra.render.redis_conf import redis_auth_conf, redis_conf
 from infra.render.sentinel_conf import sentinel_auth_conf, sentinel_conf
-from infra.render.session_settings import login_secrets
 from infra.render.topology import KEYCLOAK_CA, TLS, topology
 from infra.render.users_acl import REDIS_RULES, SENTINEL_RULES, users_acl
 from infra.spec import ComposeTarget, DeploymentSpec, target_of
-
-USERS = tuple(REDIS_RULES)
-"""ACL users of a deployment, each with one password for the Redis nodes and the Sentinels."""
-ADMIN_TOKEN = "admin-token"  # noqa: S105 - a name
-"""The session service's own credential, beside the passwords of USERS."""
 
 
 def plain_files(spec: DeploymentSpec, deployment: str) -> dict[str, str]:
@@ -47,8 +41,8 @@ def secret_files(
 ) -> dict[str, str]:
     """Files with secrets, by path.
 
-    `passwords` by USERS and ADMIN_TOKEN, `ca` as PEM, `certificates` by part: PEM of certificate and private key,
-    `given` the secrets of the stack itself, by the keys that `login_secrets` names.
+    `passwords` by infra.render.passwords.USERS and ADMIN_TOKEN, `ca` as PEM, `certificates` by part: PEM of certificate
+    and private key, `given` the secrets of the stack itself, by the keys that `login_secrets` names.
     """
     parts = topology(spec)
     files = {}
@@ -61,19 +55,16 @@ def secret_files(
     for node in (*parts.redis, *parts.sentinels):
         files[f"{node.name}/node.password"] = passwords["node"]
     for name in parts.services:
-        files[f"{name}/secrets/REDIS_PASSWORD"] = passwords["sessions"]
-        files[f"{name}/secrets/REDIS_SENTINEL_PASSWORD"] = passwords["sessions"]
-        files[f"{name}/secrets/SESSION_ADMIN_TOKEN"] = passwords[ADMIN_TOKEN]
-        files |= {f"{name}/secrets/{variable}": given[key] for variable, key in login_secrets(spec).items()}
-    files["functions/secrets/REDIS_DEPLOY_USERNAME"] = "deploy"
-    files["functions/secrets/REDIS_DEPLOY_PASSWORD"] = passwords["deploy"]
-    files["functions/secrets/REDIS_SENTINEL_PASSWORD"] = passwords["sessions"]
+        files |= _in(f"{name}/secrets", service_secrets(spec, passwords, given))
+    files |= _in("functions/secrets", functions_secrets(passwords))
     files["functions/tls/ca.crt"] = ca
-    files["exporter/passwords.json"] = json.dumps(
-        {f"rediss://exporter@{node}": passwords["exporter"] for node in (*parts.redis, *parts.sentinels)}
-    )
+    files |= _in("exporter", exporter_secrets((*parts.redis, *parts.sentinels), passwords))
     for name in parts.certified:
         files[f"{name}/tls/ca.crt"] = ca
         files[f"{name}/tls/node.crt"] = certificates[name][0]
         files[f"{name}/tls/node.key"] = certificates[name][1]
     return files
+
+
+def _in(folder: str, files: Mapping[str, str]) -> dict[str, str]:
+    return {f"{folder}/{name}": text for name, text in files.items()}

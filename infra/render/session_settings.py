@@ -1,6 +1,8 @@
-"""The settings of the session service of a deployment, as variables: the same whatever the target."""
+"""The settings of the session service and the exporter, as variables: the same whatever the target."""
 
-from infra.render.topology import KEYCLOAK_CA
+from collections.abc import Iterable
+
+from infra.render.topology import EXPORTER_PORT, KEYCLOAK_CA, KIT, TLS, Node
 from infra.spec import DeploymentSpec
 
 
@@ -33,6 +35,30 @@ def login_secrets(spec: DeploymentSpec) -> dict[str, str]:
 def trace_settings(spec: DeploymentSpec) -> dict[str, str]:
     """The variable of the service that says where traces and metrics go, if anywhere."""
     return {"OTEL_EXPORTER_OTLP_ENDPOINT": spec.telemetry.endpoint} if spec.telemetry.endpoint else {}
+
+
+def connection(spec: DeploymentSpec, sentinels: Iterable[Node]) -> dict[str, str]:
+    """How the session library reaches the deployment through its Sentinels, without a secret."""
+    return {
+        "REDIS_URL": f"rediss-sentinel://{','.join(map(str, sentinels))}/{spec.sentinel.master_name}/0",
+        "REDIS_SENTINEL_USERNAME": "sessions",
+        "REDIS_CA_FILE": f"{TLS}/ca.crt",
+        "REDIS_SSL": "true",
+    }
+
+
+def exporter_settings() -> dict[str, str]:
+    """The environment of the exporter, which finds its files in KIT."""
+    return {
+        "REDIS_USER": "exporter",
+        "REDIS_PASSWORD_FILE": f"{KIT}/passwords.json",
+        "REDIS_EXPORTER_TLS_CA_CERT_FILE": f"{TLS}/ca.crt",
+        "REDIS_EXPORTER_TLS_SERVER_CERT_FILE": f"{TLS}/node.crt",
+        "REDIS_EXPORTER_TLS_SERVER_KEY_FILE": f"{TLS}/node.key",
+        "REDIS_EXPORTER_WEB_LISTEN_ADDRESS": f":{EXPORTER_PORT}",
+        # CONFIG GET would show `masterauth`, so the exporter's user has no right to it.
+        "REDIS_EXPORTER_CONFIG_COMMAND": "-",
+    }
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.outputs import SCHEMA_VERSION
-from infra.render.project import ADMIN_TOKEN
+from infra.render.passwords import ADMIN_TOKEN
 from infra.render.session_settings import session_settings
 from infra.spec import DeploymentSpec
 

@@ -20,7 +20,7 @@ from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks, mocks
 
 from infra.outputs import StackOutputs, parse
-from infra.render.project import USERS
+from infra.render.passwords import USERS
 
 INFRA = Path(__file__).parents[2] / "infra"
 PROJECT, STACK = "redis-session-kit", "test"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.outputs import parse
-from infra.render.project import USERS
+from infra.render.passwords import USERS
 from tests.infra.test_program import PROJECT, STACK, Engine, Registered, clear, is_secret, revealed, run
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from functools import cache
 
-from infra.render.project import ADMIN_TOKEN, USERS, plain_files, secret_files
+from infra.render.passwords import ADMIN_TOKEN, USERS
+from infra.render.project import plain_files, secret_files
 from infra.render.topology import Topology, topology
 from infra.service import AuthSpec, JwtSpec, KeycloakSpec, ServiceSpec, TelemetrySpec
 from infra.spec import ComposeTarget, DeploymentSpec, RedisSpec, SentinelSpec, SessionSpec

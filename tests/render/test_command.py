@@ -17,7 +17,7 @@ from cryptography import x509
 from infra.components.kept_secrets import KeptSecrets, Pair, completed
 from infra.components.pki import issue_authority, issue_node
 from infra.outputs import read as read_outputs
-from infra.render.project import ADMIN_TOKEN, USERS
+from infra.render.passwords import ADMIN_TOKEN, USERS
 from infra.render.topology import topology
 from infra.spec import DeploymentSpec
 from infra.targets.command import SECRETS_FILE

@@ -11,7 +11,7 @@ import pytest
 from infra.render.entrypoints import script
 from infra.render.kubernetes import Cluster, Object, plain_objects
 from infra.render.kubernetes.documents import manifest
-from infra.render.project import ADMIN_TOKEN
+from infra.render.passwords import ADMIN_TOKEN
 from infra.spec import KubernetesTarget
 from tests.render.clusters import CLUSTERS, plain, secrets
 from tests.render.deployments import PASSWORDS

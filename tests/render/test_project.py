@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.render.project import ADMIN_TOKEN, USERS
+from infra.render.passwords import ADMIN_TOKEN, USERS
 from infra.render.topology import Node, Topology, topology
 from infra.render.users_acl import REDIS_RULES, SENTINEL_RULES
 from infra.spec import ComposeTarget, target_of

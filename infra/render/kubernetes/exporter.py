@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from infra.render.kubernetes.names import EXPORTER, Cluster
 from infra.render.kubernetes.objects import Object, container, digest, items, named, pod_template, projected
+from infra.render.session_settings import exporter_settings
 from infra.render.topology import EXPORTER_PORT, KIT
 
 USER = 59_000
@@ -29,22 +30,12 @@ def exporter_objects(cluster: Cluster, secrets: Mapping[str, str]) -> list[Objec
 
 
 def _exporter(cluster: Cluster) -> Object:
-    settings = {
-        "REDIS_USER": "exporter",
-        "REDIS_PASSWORD_FILE": f"{KIT}/passwords.json",
-        "REDIS_EXPORTER_TLS_CA_CERT_FILE": f"{KIT}/tls/ca.crt",
-        "REDIS_EXPORTER_TLS_SERVER_CERT_FILE": f"{KIT}/tls/node.crt",
-        "REDIS_EXPORTER_TLS_SERVER_KEY_FILE": f"{KIT}/tls/node.key",
-        "REDIS_EXPORTER_WEB_LISTEN_ADDRESS": f":{EXPORTER_PORT}",
-        # CONFIG GET would show `masterauth`, so the exporter's user has no right to it.
-        "REDIS_EXPORTER_CONFIG_COMMAND": "-",
-    }
     return container(
         EXPORTER,
         cluster.spec.exporter.image,
         64,
         "50m",
-        env=[{"name": name, "value": value} for name, value in settings.items()],
+        env=[{"name": name, "value": value} for name, value in exporter_settings().items()],
         ports=[{"name": "metrics", "containerPort": EXPORTER_PORT}],
         volumeMounts=[{"name": "kit", "mountPath": KIT, "readOnly": True}],
         readinessProbe={"httpGet": {"path": "/health", "port": "metrics", "scheme": "HTTPS"}, "periodSeconds": 10},

@@ -1,16 +1,14 @@
 """Secrets: one for each kind of pods, with what these read and no more."""
 
 import base64
-import json
 from collections.abc import Mapping
 
 from infra.render.kubernetes.names import EXPORTER, REDIS, SENTINEL, SESSION, Cluster
 from infra.render.kubernetes.objects import Object, named
 from infra.render.kubernetes.service import DEPLOY_SECRET, KEYCLOAK_CA_ITEM
-from infra.render.project import ADMIN_TOKEN
+from infra.render.passwords import exporter_secrets, functions_secrets, service_secrets
 from infra.render.redis_conf import redis_auth_conf
 from infra.render.sentinel_conf import sentinel_auth_conf
-from infra.render.session_settings import login_secrets
 from infra.render.users_acl import REDIS_RULES, SENTINEL_RULES, users_acl
 
 
@@ -23,7 +21,7 @@ def secret_objects(
 ) -> dict[str, Object]:
     """Secrets by name.
 
-    `passwords` by infra.render.project.USERS and ADMIN_TOKEN, `ca` as PEM, `certificates` by the parts of
+    `passwords` by infra.render.passwords.USERS and ADMIN_TOKEN, `ca` as PEM, `certificates` by the parts of
     `cluster.certified`: PEM of certificate and private key, `given` the secrets of the stack itself, by the keys that
     `login_secrets` names.
     """
@@ -38,24 +36,12 @@ def secret_objects(
             "users.acl": users_acl(SENTINEL_RULES, passwords),
             "node.password": passwords["node"],
         },
-        SESSION: {
-            "REDIS_PASSWORD": passwords["sessions"],
-            "REDIS_SENTINEL_PASSWORD": passwords["sessions"],
-            "SESSION_ADMIN_TOKEN": passwords[ADMIN_TOKEN],
-            **{variable: given[key] for variable, key in login_secrets(cluster.spec).items()},
-            **({KEYCLOAK_CA_ITEM: cluster.spec.keycloak.ca_pem} if cluster.spec.keycloak.ca_pem else {}),
-        },
-        DEPLOY_SECRET: {
-            "REDIS_DEPLOY_USERNAME": "deploy",
-            "REDIS_DEPLOY_PASSWORD": passwords["deploy"],
-            "REDIS_SENTINEL_PASSWORD": passwords["sessions"],
-        },
-        EXPORTER: {
-            "passwords.json": json.dumps(
-                {f"rediss://exporter@{node}": passwords["exporter"] for node in (*cluster.redis, *cluster.sentinels)}
-            )
-        },
+        SESSION: service_secrets(cluster.spec, passwords, given),
+        DEPLOY_SECRET: functions_secrets(passwords),
+        EXPORTER: exporter_secrets((*cluster.redis, *cluster.sentinels), passwords),
     }
+    if cluster.spec.keycloak.ca_pem:
+        texts[SESSION][KEYCLOAK_CA_ITEM] = cluster.spec.keycloak.ca_pem
     for part in cluster.certified:
         certificate, key = certificates[part]
         texts[part] |= {"ca.crt": ca, "tls.crt": certificate, "tls.key": key}

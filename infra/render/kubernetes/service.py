@@ -15,7 +15,7 @@ from infra.render.kubernetes.objects import (
     pod_template,
     projected,
 )
-from infra.render.session_settings import login_secrets, login_settings, session_settings
+from infra.render.session_settings import connection, login_secrets, login_settings, session_settings
 from infra.render.topology import KEYCLOAK_CA, SECRETS, SERVICE_PORT, TLS
 
 USER = 10_001
@@ -63,17 +63,6 @@ def service_objects(cluster: Cluster, secrets: Mapping[str, str]) -> list[Object
     ]
 
 
-def connection(cluster: Cluster) -> dict[str, str]:
-    """How the session library reaches the deployment, as environment variables without a secret."""
-    sentinels = ",".join(map(str, cluster.sentinels))
-    return {
-        "REDIS_URL": f"rediss-sentinel://{sentinels}/{cluster.spec.sentinel.master_name}/0",
-        "REDIS_SENTINEL_USERNAME": "sessions",
-        "REDIS_CA_FILE": f"{TLS}/ca.crt",
-        "REDIS_SSL": "true",
-    }
-
-
 def _functions(cluster: Cluster) -> Object:
     """Loads the function library before the first instance that needs it; does nothing where it is there."""
     return container(
@@ -82,7 +71,7 @@ def _functions(cluster: Cluster) -> Object:
         128,
         "50m",
         command=["python3", "-m", "session_core", "functions", "load"],
-        env=_environment(connection(cluster) | {"SESSION_DEADLINE_SECONDS": "60"}),
+        env=_environment(connection(cluster.spec, cluster.sentinels) | {"SESSION_DEADLINE_SECONDS": "60"}),
         volumeMounts=[_mount("deploy-secrets", SECRETS), _mount("authority", TLS), TMP_MOUNT],
     )
 
@@ -91,7 +80,7 @@ def _session(cluster: Cluster) -> Object:
     header = cluster.target.client_ip_header
     settings = (
         {"SESSION_BACKEND": "redis", "REDIS_USERNAME": "sessions"}
-        | connection(cluster)
+        | connection(cluster.spec, cluster.sentinels)
         | session_settings(cluster.spec)
         | login_settings(cluster.spec)
         | ({"SESSION_CLIENT_IP_HEADER": header} if header else {})

@@ -8,7 +8,8 @@ from pulumi.dynamic import Resource
 
 from infra.components.certificates import Certificates
 from infra.components.credentials import Credentials, stack_secrets
-from infra.render.project import ADMIN_TOKEN, USERS, plain_files, secret_files
+from infra.render.passwords import ADMIN_TOKEN, USERS
+from infra.render.project import plain_files, secret_files
 from infra.render.session_settings import login_secrets
 from infra.render.topology import topology
 from infra.spec import ComposeTarget, DeploymentSpec, published_ports, target_of

@@ -4,11 +4,6 @@ Its inputs say how things are to be, its state how they were made. `containers` 
 `read` puts what it sees there, so that a refresh shows a stopped or altered container and the next `up` mends it.
 """
 
-import sys
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
-
 from pulumi.dynamic import (
     CheckFailure,
     CheckResult,
@@ -24,27 +19,13 @@ from infra.targets.compose.engine import EngineError
 from infra.targets.compose.observed import RUNNING, states
 from infra.targets.compose.preflight import image_ids, refusals
 from infra.targets.compose.rollout import RolloutError, roll, start, stop
-from infra.targets.compose.wanted import Props, Wanted
+from infra.targets.compose.wanted import Wanted
+from infra.targets.shown import Props, in_one_sentence, own, say
 
 COMPARED = ("files", "secretFiles", "imageIds", "containers", "deleteData")
 """Properties that make an update when they change."""
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def in_one_sentence(method: Callable[P, R]) -> Callable[P, R]:
-    """Show the user an expected failure without our stack: the engine prints what Python makes of an exception."""
-
-    @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(*args, **kwargs)
-        except (RolloutError, EngineError, OSError):
-            sys.tracebacklimit = 0
-            raise
-
-    return call
+EXPECTED = (RolloutError, EngineError, OSError)
 
 
 class ComposeProvider(ResourceProvider):
@@ -52,7 +33,7 @@ class ComposeProvider(ResourceProvider):
 
     serialize_as_secret_always = False  # a class name is no secret
 
-    @in_one_sentence
+    @in_one_sentence(*EXPECTED)
     def check(self, olds: Props, news: Props) -> CheckResult:
         """Refuse, in a preview already, what cannot work; find out which images would run."""
         wanted = Wanted.of(news)
@@ -67,27 +48,27 @@ class ComposeProvider(ResourceProvider):
         changed = any(olds.get(name) != news.get(name) for name in COMPARED)
         return DiffResult(changes=changed or bool(replaced), replaces=replaced, delete_before_replace=True)
 
-    @in_one_sentence
+    @in_one_sentence(*EXPECTED)
     def create(self, props: Props) -> CreateResult:
         """Write the files and start everything; also what a broken `up` has left half-made."""
         wanted = Wanted.of(props)
         try:
             files.write(wanted.project.directory, wanted.files)
-            start(wanted.project, wanted.parts, _say)
-        except (RolloutError, EngineError, OSError):
-            _say("removing what was started: a deployment that never came up is in no state and could not be destroyed")
+            start(wanted.project, wanted.parts, say)
+        except EXPECTED:
+            say("removing what was started: a deployment that never came up is in no state and could not be destroyed")
             _remove(wanted, [])
             raise
         return CreateResult(wanted.project.name, _outs(props))
 
-    @in_one_sentence
+    @in_one_sentence(*EXPECTED)
     def read(self, id_: str, props: Props) -> ReadResult:
         """See what runs."""
         wanted = Wanted.of(props)
-        seen = _own(props) | {"containers": states(wanted)}
+        seen = own(props) | {"containers": states(wanted)}
         return ReadResult(id_, dict(seen), dict(seen))
 
-    @in_one_sentence
+    @in_one_sentence(*EXPECTED)
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         """Bring the deployment to its new files, node by node; back to the old ones if that does not work."""
         before, wanted = Wanted.of(olds), Wanted.of(news)
@@ -96,11 +77,11 @@ class ComposeProvider(ResourceProvider):
             _stop(before)  # refused where a write could be lost: then everything runs on as it was
         try:
             _bring_up(wanted, one_by_one=one_by_one)
-        except (RolloutError, EngineError, OSError) as error:
+        except EXPECTED as error:
             _go_back(wanted, before, error)
         return UpdateResult(_outs(news))
 
-    @in_one_sentence
+    @in_one_sentence(*EXPECTED)
     def delete(self, _id: str, props: Props) -> None:
         """Stop and remove everything; the volumes with the sessions only where `deleteData` says so."""
         wanted = Wanted.of(props)
@@ -123,24 +104,24 @@ def _one_by_one(before: Wanted, wanted: Wanted) -> bool:
 
 def _stop(running: Wanted) -> None:
     files.write(running.project.directory, running.files)
-    stop(running.project, running.parts, _say)
+    stop(running.project, running.parts, say)
 
 
 def _bring_up(wanted: Wanted, *, one_by_one: bool) -> None:
     files.write(wanted.project.directory, wanted.files)
     if one_by_one:
-        roll(wanted.project, wanted.parts, states(wanted), _say)
+        roll(wanted.project, wanted.parts, states(wanted), say)
     else:
-        start(wanted.project, wanted.parts, _say)
+        start(wanted.project, wanted.parts, say)
 
 
 def _go_back(wanted: Wanted, before: Wanted, error: Exception) -> None:
-    _say("that did not work: putting the previous files back")
+    say("that did not work: putting the previous files back")
     try:
         if not (one_by_one := _one_by_one(wanted, before)):
             _stop(wanted)
         _bring_up(before, one_by_one=one_by_one)
-    except (RolloutError, EngineError, OSError) as second:
+    except EXPECTED as second:
         message = f"{error}\nPutting the previous files back failed as well: {second}\nCorrect it, then run up again."
     else:
         message = f"{error}\nThe previous files are back in place, and what ran before runs again."
@@ -148,12 +129,4 @@ def _go_back(wanted: Wanted, before: Wanted, error: Exception) -> None:
 
 
 def _outs(props: Props) -> Props:
-    return _own(props) | {"imageIds": image_ids(props["images"])}
-
-
-def _own(props: Props) -> Props:
-    return {name: value for name, value in props.items() if name != "__provider"}
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - the engine shows what a provider prints
+    return own(props) | {"imageIds": image_ids(props["images"])}

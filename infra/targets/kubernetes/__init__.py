@@ -9,7 +9,7 @@ from pulumi.dynamic import Resource
 from infra.components.certificates import Certificates
 from infra.components.credentials import Credentials, stack_secrets
 from infra.render.kubernetes import Cluster
-from infra.render.project import ADMIN_TOKEN, USERS
+from infra.render.passwords import ADMIN_TOKEN, USERS
 from infra.render.session_settings import login_secrets
 from infra.spec import DeploymentSpec
 from infra.targets.kubernetes.exported import outputs

@@ -4,10 +4,7 @@
 were changed or removed by hand, and the next `up` mends them.
 """
 
-import sys
-from collections.abc import Callable, Iterator
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Iterator
 
 import yaml
 from pulumi.dynamic import (
@@ -21,30 +18,14 @@ from pulumi.dynamic import (
 )
 
 from infra.targets.kubernetes.kubectl import ANSWER_SECONDS, ClusterError, complaints, kubectl
+from infra.targets.shown import Props, in_one_sentence, own, say
 
-Props = dict[str, Any]
 COMPARED = ("plain", "secrets", "live", "deleteData")
 """Properties that make an update when they change."""
 AS_APPLIED, CHANGED = "as applied", "changed in the cluster"
 WORKLOADS = ("statefulset/redis", "statefulset/sentinel", "deployment/session", "deployment/exporter")
 ROLLOUT_SECONDS = 600
 """For one kind of pods; each waits until the one before it has copied everything."""
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def in_one_sentence(method: Callable[P, R]) -> Callable[P, R]:
-    """Show the user an expected failure without our stack: the engine prints what Python makes of an exception."""
-
-    @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return method(*args, **kwargs)
-        except ClusterError:
-            sys.tracebacklimit = 0
-            raise
-
-    return call
 
 
 class ManifestsProvider(ResourceProvider):
@@ -63,26 +44,26 @@ class ManifestsProvider(ResourceProvider):
         changed = any(olds.get(name) != news.get(name) for name in COMPARED)
         return DiffResult(changes=changed or bool(replaced), replaces=replaced, delete_before_replace=True)
 
-    @in_one_sentence
+    @in_one_sentence(ClusterError)
     def create(self, props: Props) -> CreateResult:
         """Apply everything and wait for it; what a broken `up` has left half-made is completed."""
         _apply(props)
-        return CreateResult(props["namespace"], _own(props))
+        return CreateResult(props["namespace"], own(props))
 
-    @in_one_sentence
+    @in_one_sentence(ClusterError)
     def read(self, id_: str, props: Props) -> ReadResult:
         """See whether the cluster has what was applied."""
         difference = kubectl("diff", "--server-side", "-f", "-", text=_every(props), codes=(0, 1))
-        seen = _own(props) | {"live": CHANGED if difference else AS_APPLIED}
+        seen = own(props) | {"live": CHANGED if difference else AS_APPLIED}
         return ReadResult(id_, dict(seen), dict(seen))
 
-    @in_one_sentence
+    @in_one_sentence(ClusterError)
     def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
         """Apply everything and wait until the pods have been replaced, one by one."""
         _apply(news)
-        return UpdateResult(_own(news))
+        return UpdateResult(own(news))
 
-    @in_one_sentence
+    @in_one_sentence(ClusterError)
     def delete(self, _id: str, props: Props) -> None:
         """Remove everything; the namespace, with the volumes in it, only where `deleteData` says so."""
         words = ("delete", "--ignore-not-found", "--wait", "-f", "-")
@@ -101,10 +82,10 @@ def _refusals(props: Props) -> Iterator[str]:
 
 def _apply(props: Props) -> None:
     namespace = props["namespace"]
-    _say(f"applying the manifests to the namespace {namespace}")
+    say(f"applying the manifests to the namespace {namespace}")
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=_every(props), timeout=120)
     for workload in WORKLOADS:
-        _say(f"waiting for {workload}")
+        say(f"waiting for {workload}")
         words = ("rollout", "status", workload, f"--timeout={ROLLOUT_SECONDS}s")
         try:
             kubectl("--namespace", namespace, *words, timeout=ROLLOUT_SECONDS)
@@ -117,11 +98,3 @@ def _every(props: Props) -> str:
     """All manifests: the namespace first, then Secrets, which the pods wait for."""
     namespace, *plain = (text for _, text in sorted(props["plain"].items()))
     return "".join([namespace, props["secrets"], *plain])
-
-
-def _own(props: Props) -> Props:
-    return {name: value for name, value in props.items() if name != "__provider"}
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - the engine shows what a provider prints
