@@ -32,7 +32,7 @@ from session_core.metadata import (
 )
 from session_core.protocol import ALWAYS
 from session_core.records import Answer, Effort, NewSession, Note, Record, Rotation, Update, UserRevocation
-from session_core.session import Event, JsonValue, Revocation, Revoked, RevokedAll, Session, moment
+from session_core.session import Event, JsonValue, Revoked, RevokedAll, Session, moment
 from session_core.settings import Settings
 from session_core.store import Store, store_of
 
@@ -178,7 +178,7 @@ class SessionManager:
             return Revoked(ref.handle, None, durable=False)
         self.counts.revoked += 1
         self._count_durable(durable)
-        return Revoked(ref.handle, _revocation(answer.record), durable)
+        return Revoked(ref.handle, answer.record.revocation(), durable)
 
     async def revoke_user_sessions(
         self,
@@ -326,17 +326,9 @@ class SessionManager:
         start = after and dict.fromkeys(protocol.event_keys(), f"{int(after.timestamp() * 1000) - 1}-0")
         positions = start or await self._store.positions()
         while True:
-            for key, position, fields in await self._store.events(positions, EVENT_WAIT_MS):
-                positions[key] = position
-                digest, user = fields["digest"], fields["user"]
-                yield Event(
-                    kind=fields["kind"],
-                    at=moment(int(position.partition("-")[0])),
-                    user_id=user,
-                    handle=Ref(bucket_of(user), digest).handle if digest else "",
-                    reason=fields["reason"] or None,
-                    actor=fields["actor"] or None,
-                )
+            for entry in await self._store.events(positions, EVENT_WAIT_MS):
+                positions[entry.key] = entry.position
+                yield entry.event()
 
     async def check(self, *, seconds: float | None = None) -> None:
         """Make sure that the store is reachable and prepared, within so many seconds; a first call does it by itself.
@@ -379,16 +371,13 @@ class SessionManager:
         return ref, answer, wrap
 
     def _due(self, record: Record, now: int) -> bool:
-        """Whether the session slides now: the rule of functions/refresh.lua, which decides."""
+        """Whether the session slides now; the server decides."""
         if not self.settings.session_sliding_window:
             return False
-        threshold: float = self.settings.session_refresh_threshold * 1000
-        if threshold >= record.ttl:
-            threshold = record.ttl - record.ttl / 20
-        return record.expires - now < threshold and min(now + record.ttl, record.limit) > record.expires
+        return record.extended(now, self.settings.session_refresh_threshold * 1000) > record.expires
 
     def _session(self, session_id: str, ref: Ref, record: Record, wrap: bytes, durable: bool | None = None) -> Session:  # noqa: FBT001 - private
-        revocation = _revocation(record)
+        revocation = record.revocation()
         return Session(
             session_id=session_id,
             handle=ref.handle,
@@ -405,12 +394,6 @@ class SessionManager:
 
     def _count_durable(self, durable: bool) -> None:  # noqa: FBT001 - private
         self.counts.not_durable += not durable and self.settings.wait_replicas > 0
-
-
-def _revocation(record: Record) -> Revocation | None:
-    if record.revoked is None:
-        return None
-    return Revocation(record.reason or None, moment(record.revoked), record.actor or None)
 
 
 def _new_version() -> str:

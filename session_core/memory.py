@@ -94,11 +94,8 @@ class MemoryStore:
             return Answer("missing", now)
         if record.revoked is not None:
             return Answer("revoked", now, record, ref.digest)
-        threshold: float = threshold_ms
-        if threshold >= record.ttl:
-            threshold = record.ttl - record.ttl / 20
-        target = min(now + record.ttl, record.limit)
-        if target > record.expires and (threshold < 0 or record.expires - now < threshold):
+        target = record.extended(now, threshold_ms)
+        if target > record.expires:
             record = record._replace(expires=target, seen=now, evicted=())
             self._store(ref, record, target)
         return Answer("ok", now, record, ref.digest)

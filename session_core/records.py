@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from session_core.ids import Ref
+from session_core.ids import Ref, bucket_of
+from session_core.session import Event, Revocation, moment
 
 Code: TypeAlias = Literal["ok", "limit", "missing", "revoked", "rotated", "stale"]
 
@@ -31,6 +32,24 @@ class Record(NamedTuple):
     reason: str = ""
     actor: str = ""
     evicted: tuple[str, ...] = ()
+
+    def revocation(self) -> Revocation | None:
+        """Return why it was ended, if it was."""
+        if self.revoked is None:
+            return None
+        return Revocation(self.reason or None, moment(self.revoked), self.actor or None)
+
+    def extended(self, now: int, threshold_ms: float) -> int:
+        """Return when it ends if it is asked to be extended now: the rule of functions/refresh.lua.
+
+        It is extended where less than the threshold is left (negative: in any case), never beyond its limit. A
+        threshold above the TTL means once in a twentieth of it.
+        """
+        target = min(now + self.ttl, self.limit)
+        if threshold_ms >= self.ttl:
+            threshold_ms = self.ttl - self.ttl / 20
+        due = threshold_ms < 0 or self.expires - now < threshold_ms
+        return max(target, self.expires) if due else self.expires
 
 
 class Answer(NamedTuple):
@@ -71,6 +90,18 @@ class StreamEntry(NamedTuple):
     key: str
     position: str
     fields: Mapping[str, str]
+
+    def event(self) -> Event:
+        """Return it as callers see it."""
+        digest, user = self.fields["digest"], self.fields["user"]
+        return Event(
+            kind=self.fields["kind"],
+            at=moment(int(self.position.partition("-")[0])),
+            user_id=user,
+            handle=Ref(bucket_of(user), digest).handle if digest else "",
+            reason=self.fields["reason"] or None,
+            actor=self.fields["actor"] or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
