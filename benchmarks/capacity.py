@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from benchmarks.capacity_page import write
 from benchmarks.meter import Meter
+from benchmarks.process import cpu_seconds
 from loadtests.capacity import run_step
 from loadtests.search import Step, highest, limit, search
 from session_core.deploy import load_functions
@@ -35,7 +36,6 @@ LIMIT: Final = {"session_max_concurrent": 5}
 MODERATE: Final = {"redis": 500.0, "http": 100.0}
 """Rates for the cost of an operation: far from any limit."""
 MOST_STEPS: Final = 7
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class Bench:
@@ -78,7 +78,7 @@ def one_node(bench: Bench, server: Server, folder: Path) -> dict[str, Any]:
         web = {name: value for name, value in service.items() if name not in ("host", "process")}
         options = ("--level", "http", "--host", str(service["host"]))
         process = int(str(service["process"]))
-        with Meter(lambda: [_cpu_seconds(process)]) as meter:
+        with Meter(lambda: [cpu_seconds(process)]) as meter:
             http = bench.step(MODERATE["http"], web, *options)
         [service_us] = meter.each_us(bench.report())
         found["http"] = asdict(http) | {"service_us": service_us}
@@ -113,11 +113,6 @@ def three_shards(bench: Bench, cluster: Shards) -> dict[str, Any]:
 def _node_cpu(cluster: Shards, node: str) -> float:
     told = cluster.ask(node, "INFO", "cpu")
     return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
-
-
-def _cpu_seconds(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple
 
 import uvloop
 
+from benchmarks.process import cpu_seconds
 from tests.session_core import servers
 
 ROOT: Final = Path(__file__).parents[1]
@@ -38,7 +39,6 @@ ROUTES: Final = {
     "crudauth": "crudauth 0.8.2, as it comes",
 }
 CONSTANT, VERIFY = list(ROUTES)[:2]
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class Turn(NamedTuple):
@@ -78,12 +78,6 @@ async def turn(server: "subprocess.Popen[str]", port: int, route: str, cookies: 
     passed, spent = time.perf_counter() - began, cpu_seconds(server.pid) - before
     p50, p99 = (took[int(len(took) * share)] * 1000 for share in (0.5, 0.99))
     return Turn(len(took) / passed, p50, p99, spent / len(took) * 1e6)
-
-
-def cpu_seconds(process: int) -> float:
-    """Return the processor time of a process so far."""
-    words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / TICKS
 
 
 async def measure(server: "subprocess.Popen[str]", port: int, rounds: int, seconds: float) -> dict[str, list[Turn]]:

@@ -59,8 +59,8 @@ async def new_certificates(lab: Lab) -> None:
             async with lab.fault("replace", primary):
                 await settle(lab)
         after = await asyncio.to_thread(_certificates, lab, nodes)
-        lab.recorder.probe("certificates", renewed=sum(old != new for old, new in zip(before, after, strict=True)))
-        lab.recorder.probe("nodes", count=len(nodes))
+        renewed = sum(old != new for old, new in zip(before, after, strict=True))
+        lab.recorder.probe("certificates", renewed=renewed, nodes=len(nodes))
 
     await outage(lab, strike)
 
@@ -160,9 +160,9 @@ def logins_go_on_while_certificates_are_renewed(histories: Sequence[History]) ->
     gaps = [longest_gap(history) for history in histories]
     wrong = [f"nothing was accepted for {gap:.1f} s" for gap in gaps if gap > bound]
     for history in histories:
-        [renewed], [nodes] = history.seen("certificates"), history.seen("nodes")
-        if renewed["renewed"] < nodes["count"]:
-            wrong.append(f"{renewed['renewed']} of {nodes['count']} nodes show a new certificate")
+        [seen] = history.seen("certificates")
+        if seen["renewed"] < seen["nodes"]:
+            wrong.append(f"{seen['renewed']} of {seen['nodes']} nodes show a new certificate")
     figures = {"gap_max_s": round(quantile(gaps, 1), 2)}
     return bitten(histories, violated(f"logins go on within {bound:g} s", wrong, figures, looked=len(gaps)))
 
