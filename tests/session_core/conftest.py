@@ -143,11 +143,11 @@ async def on_cluster(cluster: Shards) -> AsyncIterator[Make]:
 
 
 @pytest.fixture(scope="session")
-def shared_group(bridge: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:  # noqa: ARG001
+def shared_group(bridge: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     """In a network of its own; `bridge` outlives it, since its end removes all containers of the run."""
     directory = tmp_path_factory.mktemp("group")
     directory.chmod(0o755)
-    with servers.network() as bridge, sentinel_group(bridge, directory) as made:
+    with servers.network() as apart, sentinel_group(apart, directory) as made:
         asyncio.run(load_functions(made.settings()))
         yield made
 

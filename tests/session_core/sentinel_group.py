@@ -22,7 +22,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
 from session_core import Settings, acl
-from tests.session_core.servers import IMAGE, LABEL, OWNER, free_port, program
+from tests.session_core.servers import IMAGE, LABEL, OWNER, free_port, program, remove
 
 PASSWORD: Final = "sentinel-group-password"
 MASTER: Final = "mymaster"
@@ -173,7 +173,7 @@ tls-replication yes
             container.with_volume_mapping(str(directory), "/conf", "ro").with_network(bridge)
             container.with_network_aliases(name).with_bind_ports(inside, ports[name])
             container.start()
-            stack.callback(container.stop)
+            stack.callback(remove, container)
             containers[name] = container
         group = Group(ports, containers, ca_file)
         group.wait()

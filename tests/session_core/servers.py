@@ -112,8 +112,13 @@ def redis_server(
         wait_for(server)
         yield server
     finally:
-        with suppress(docker.errors.NotFound):
-            container.stop()
+        remove(container)
+
+
+def remove(container: DockerContainer) -> None:
+    """Stop and remove a container, unless a sweep has been faster."""
+    with suppress(docker.errors.NotFound):
+        container.stop()
 
 
 def wait_for(server: Server) -> None:

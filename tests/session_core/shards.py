@@ -17,7 +17,7 @@ from testcontainers.core.network import Network
 from session_core import Settings, acl, library
 from session_core.ids import BUCKETS
 from tests.session_core.sentinel_group import PASSWORD, admin_of, certificates
-from tests.session_core.servers import IMAGE, LABEL, OWNER, free_port, program
+from tests.session_core.servers import IMAGE, LABEL, OWNER, free_port, program, remove
 
 PRIMARIES: Final = ("shard-1", "shard-2", "shard-3")
 REPLICAS: Final = ("shard-4", "shard-5", "shard-6")
@@ -207,7 +207,7 @@ cluster-preferred-endpoint-type hostname
         yield made
     finally:
         with suppress(docker.errors.NotFound):
-            container.stop()
+            remove(container)
 
 
 def _join(made: Shards) -> None:
