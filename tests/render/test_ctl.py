@@ -7,7 +7,7 @@ import pytest
 
 from tests.render.box import HANGS, REFUSED, Box, Shell, node_called
 
-FAILOVER = "SENTINEL FAILOVER mymaster"
+FAILOVER, REPLICAS = "SENTINEL FAILOVER mymaster", "SENTINEL REPLICAS mymaster"
 PAUSE, QUIET, UNPAUSE = "CLIENT PAUSE 30000 WRITE", "CLIENT PAUSE 120000 WRITE", "CLIENT UNPAUSE"
 NewCtl = Callable[[str], Box]
 
@@ -150,6 +150,39 @@ def test_a_primary_with_a_replica_behind_goes_on_accepting_writes(primary: Box) 
     itself(primary, info("master", 100, 100, 99), 0)
     assert primary.run("quiesce").output == "failed\n"
     assert commands(primary) == [QUIET, UNPAUSE]
+
+
+def heard(*replicas: tuple[str, str]) -> str:
+    """What a Sentinel says of replicas with these flags and roles that they have told it."""
+    return "\n".join(f"name\nmaster\nflags\n{flags}\nrole-reported\n{role}" for flags, role in replicas)
+
+
+def test_a_handover_waits_until_every_sentinel_has_heard_of_the_last_demotion(primary: Box) -> None:
+    replica, demoted = ("slave", "slave"), ("slave", "master")
+    primary.answers(node_called("sentinel-2"), {REPLICAS: heard(demoted, replica)})
+    primary.world(2, named="redis-1")
+    primary.answers(node_called("sentinel-1"), {FAILOVER: "OK"}, 2)
+    primary.answers(node_called("sentinel-2"), {REPLICAS: heard(replica, replica)}, 2)
+    itself(primary, info("master", 100, 100, 100), 2)
+    assert primary.run("handover").output == "done\n"
+    asked = [line.split()[2] for line in primary.noted("argv").splitlines() if line.endswith(REPLICAS)]
+    assert asked.count("sentinel-2") > 1, "asked again until it knew"
+    assert commands(primary) == [PAUSE, FAILOVER]
+
+
+def test_no_handover_begins_where_a_sentinel_would_demote_the_new_primary(primary: Box) -> None:
+    for second in (0, 4):
+        primary.answers(node_called("sentinel-3"), {REPLICAS: heard(("slave", "slave"), ("slave", "master"))}, second)
+    assert primary.run("handover", until=60).output == "failed\n"
+    assert PAUSE not in commands(primary), "writes go on meanwhile"
+    assert asked_to_fail_over(primary) == []
+
+
+@pytest.mark.parametrize("flags", ["s_down,slave", "slave,disconnected"])
+def test_a_replica_that_is_out_of_reach_delays_no_handover(primary: Box, flags: str) -> None:
+    for second in (0, 4):
+        primary.answers(node_called("sentinel-1"), {REPLICAS: heard((flags, "master"), ("slave", "slave"))}, second)
+    assert primary.run("handover").output == "done\n"
 
 
 @pytest.mark.parametrize("first", [REFUSED, HANGS])

@@ -10,6 +10,7 @@ PAUSE_MS=30000   # longer than all that follows: no write is accepted by two pri
 QUIET_MS=120000  # longer than it takes to stop this node
 IN_STEP_S=2      # less than a Sentinel's down-after: a paused node does not answer it (it publishes there)
 HANDOVER_S=12
+HEARD_S=12         # more than the 10 s after which a Sentinel asks a replica again
 
 info_field() { cli 127.0.0.1 "$PORT" INFO replication | awk -F: -v f="$1" '$1 == f { print $2 }'; }
 
@@ -28,6 +29,19 @@ named_elsewhere() {
   # shellcheck disable=SC2086
   named=$(agreed "$(majority_of $SENTINELS)" "$@")
   [ -n "$named" ] && [ "$(host_of "$named")" != "$NODE" ]
+}
+
+# heard_as_replicas: true once no Sentinel has last heard of a replica in reach that it is a primary. Such a one, as after a
+# node that was away came back as primary and was demoted, demotes it again as soon as it is promoted (sentinel.c,
+# +convert-to-slave): the failover would come to nothing.
+heard_as_replicas() {
+  for sentinel in $SENTINELS; do
+    cli "$(host_of "$sentinel")" "$(port_of "$sentinel")" SENTINEL REPLICAS "$MASTER_NAME" | awk '
+      field == "flags" { away = /s_down|disconnected/ }
+      field == "role-reported" { primaries += $0 == "master" && !away }
+      { field = $0 }
+      END { exit primaries > 0 }' || return 1
+  done
 }
 
 # until_true SECONDS COMMAND: whether it became true in that time.
@@ -69,7 +83,10 @@ as_primary() {
   echo failed
 }
 
-hand_over() { pause_in_step "$PAUSE_MS" && start_failover && until_true "$HANDOVER_S" named_elsewhere; }
+hand_over() {
+  until_true "$HEARD_S" heard_as_replicas && pause_in_step "$PAUSE_MS" && start_failover &&
+    until_true "$HANDOVER_S" named_elsewhere
+}
 
 case ${1:-} in
   ping) [ "$(cli 127.0.0.1 "$PORT" PING)" = PONG ] ;;

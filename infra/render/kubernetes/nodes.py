@@ -39,7 +39,7 @@ START = f'cp -Rf {FILES}/all/. "{FILES}/$POD/." {KIT}/ && exec sh {KIT}/entrypoi
 SECONDS_TO_SETTLE = 15
 """Between two pods of a rolling update: Sentinel looks at a replica every 10 s, and a new one has to be electable."""
 SECONDS_TO_STOP = 60
-"""For the handover (`ctl.sh`: at most 16 s), then for replicas to catch up (`shutdown-timeout`: 10 s)."""
+"""For the handover (`ctl.sh`: at most 28 s), then for replicas to catch up (`shutdown-timeout`: 10 s)."""
 
 
 @dataclass(frozen=True)
