@@ -1,4 +1,4 @@
-"""The command `conformance`: run, list, verify-report."""
+"""The command `conformance`: run, list, verify-report, compare."""
 
 import argparse
 import asyncio
@@ -16,7 +16,9 @@ from conformance.config import Config, ConfigError
 from conformance.config import read as read_config
 from conformance.faults import FaultError
 from conformance.report import HISTORIES, write
+from conformance.report.compare import compare, page
 from conformance.report.model import Report, Span, report
+from conformance.report.outages import HEAD, outages
 from conformance.report.verify import ReportError, verify
 from conformance.requirements import register
 from conformance.run import Choice, Run
@@ -40,7 +42,9 @@ examples:
   conformance run --stack dev --allow-disruptive      kills its parts, too
   conformance run --endpoint --config my-redis.yaml   any Redis: REDIS_... variables from the file or the environment
   conformance list --json
+  conformance run --profile HA-FAILOVER --kills 20    kills the primary twenty times
   conformance verify-report conformance-report
+  conformance compare runs/* --out runs.md            same verdict? and all their faults counted together
 
 exit codes: 0 conformant, 1 violation, 2 unknown or partial, 3 the suite itself failed
 """
@@ -65,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="run | list | verify-report")
+    commands = parser.add_subparsers(required=True, metavar="run | list | verify-report | compare")
     profiles = sorted(register().profiles)
     running = commands.add_parser("run", help="examine a target and write a report", epilog=EXAMPLES)
     running.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -80,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     running.add_argument("--allow-disruptive", action="store_true", help="kill, stop and cut off parts of the target")
     running.add_argument("--repeat", type=int, default=1, metavar="N", help="do each disruptive experiment N times")
+    running.add_argument("--kills", type=int, default=1, metavar="N", help="kill the primary N times, if that is more")
     running.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the containers")
     running.add_argument(
         "--out", type=Path, default=Path("conformance-report"), metavar="DIR", help="directory of the report"
@@ -92,6 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     checking = commands.add_parser("verify-report", help="compute the verdict again from the histories of a report")
     checking.add_argument("directory", type=Path)
     checking.set_defaults(do=_verify)
+    comparing = commands.add_parser("compare", help="several reports with their histories, side by side")
+    comparing.add_argument("directories", type=Path, nargs="+", metavar="DIR")
+    comparing.add_argument("--out", type=Path, metavar="FILE", help="write the table there, as Markdown")
+    comparing.set_defaults(do=_compare)
     return parser
 
 
@@ -100,8 +109,9 @@ def _run(asked: argparse.Namespace) -> int:
     known = {each.id for each in register().requirements}
     if unknown := sorted(set(asked.id) - known):
         raise ConfigError(f"--id {' '.join(unknown)}: no such requirement; see: conformance list")
-    if asked.repeat < 1:
-        raise ConfigError(f"--repeat {asked.repeat}: must be at least 1")
+    for option in ("repeat", "kills"):
+        if (times := getattr(asked, option)) < 1:
+            raise ConfigError(f"--{option} {times}: must be at least 1")
     out: Path = asked.out
     if (out / HISTORIES).exists():
         for old in (out / HISTORIES).glob("*.jsonl"):
@@ -112,6 +122,9 @@ def _run(asked: argparse.Namespace) -> int:
     for profile in found.profiles:
         counts = ", ".join(f"{count} {status}" for status, count in profile.counts.items())
         sys.stdout.write(f"{profile.name:16} {profile.result:13} {counts}\n")
+    for name, *cells in outages(found.requirements):
+        told = (f"{head} {cell}" for head, cell in zip(HEAD[1:], cells, strict=True) if cell)
+        sys.stdout.write(f"{name}: {'; '.join(told)}\n")
     sys.stdout.write(f"{found.verdict} after {found.seconds:g} s: {out / 'report.html'}\n")
     return found.exit_code
 
@@ -131,6 +144,7 @@ async def _examine(asked: argparse.Namespace, config: Config) -> Report:
         ids=frozenset(asked.id),
         allow_disruptive=asked.allow_disruptive or own,
         repeat=asked.repeat,
+        kills=asked.kills,
         recovery_seconds=config.recovery_seconds,
     )
     with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
@@ -178,4 +192,13 @@ def _verify(asked: argparse.Namespace) -> int:
     if found.differences:
         return ENGINE_ERROR
     sys.stdout.write(f"the histories give exit code {found.exit_code}, as the report says\n")
+    return found.exit_code
+
+
+def _compare(asked: argparse.Namespace) -> int:
+    found = compare(asked.directories)
+    text = page(found)
+    if asked.out:
+        asked.out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
     return found.exit_code

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from conformance import experiments  # noqa: F401 - fills TESTS
+from conformance.experiments.failover import kill_primary  # with its whole package, which fills TESTS
 from conformance.finding import Finding
 from conformance.history import History, Recorder
 from conformance.lab import TTL_SECONDS, EngineError, Lab
@@ -27,12 +27,14 @@ class Choice:
     Attributes:
         profiles, ids: those named; all, if both are empty.
         repeat: how often a disruptive experiment is done.
+        kills: how often the primary is killed, if that is more.
     """
 
     profiles: frozenset[str] = frozenset()
     ids: frozenset[str] = frozenset()
     allow_disruptive: bool = False
     repeat: int = 1
+    kills: int = 1
     recovery_seconds: float = 8.0
 
     def has(self, requirement: Requirement) -> bool:
@@ -126,6 +128,8 @@ class Run:
         for each in wanted:
             test = TESTS[each.id]
             times = self.choice.repeat if self.register.profiles[each.profile].disruptive else 1
+            if test.experiment is kill_primary:
+                times = max(times, self.choice.kills)
             plan.setdefault(test.name, (test.experiment, times))
         return list(plan.values())
 

@@ -25,9 +25,9 @@ class Survival:
     unread: int
 
 
-def survival(history: History) -> Survival:
-    """Compare the creates with what the auditor found (the acked-create set check)."""
-    creates = {op.told["session"]: op for op in history.calls("create")}
+def survival(history: History, client: str = "") -> Survival:
+    """Compare the creates, those of one client if it is named, with what the auditor found (acked-create set check)."""
+    creates = {op.told["session"]: op for op in history.calls("create") if client in {"", op.client}}
     audit = _audit(history)
     gone = [
         handle

@@ -1,7 +1,7 @@
 """What is left when a part goes away under load: kill, pause, planned handover, loss of a replica or a Sentinel, a cut.
 
-A login or logout counts as durable when the answer says that a replica confirmed it (WAIT). Without that the loss is
-measured and reported, not judged: Redis replicates asynchronously.
+A login or logout counts as durable when the answer says that a replica confirmed it (WAIT). What none confirmed, or was
+asked to, as by one of the clients, may be lost, as Redis replicates asynchronously: measured and reported, not judged.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from conformance.checkers.gaps import longest_gap, quantile
 from conformance.checkers.limit import longest_list, most_at_once
 from conformance.checkers.sets import returns, survival
-from conformance.experiments.load import AFTER, BITE_SECONDS, LIMIT, SETTLE_SECONDS, Load, bites, bitten, outage
+from conformance.experiments.load import AFTER, BITE_SECONDS, HASTY, LIMIT, SETTLE_SECONDS, Load, bites, bitten, outage
 from conformance.finding import Finding, violated
 from conformance.history import History
 from conformance.lab import Lab
@@ -134,12 +134,17 @@ def writes_are_accepted_again(histories: Sequence[History]) -> Finding:
 def durable_logins_survive(histories: Sequence[History]) -> Finding:
     """Every login whose answer was durable is there when everything has healed."""
     found = [survival(history) for history in histories]
+    unasked = [survival(history, HASTY) for history in histories]
     durable = sum(each.durable for each in found)
+    without_wait = sum(each.unconfirmed for each in unasked)
+    lost_without_wait = sum(len(each.lost_unconfirmed) for each in unasked)
     evidence = {
         "durable": durable,
         "lost": sum(len(each.lost) for each in found),
-        "unconfirmed": sum(each.unconfirmed for each in found),
-        "lost_unconfirmed": sum(len(each.lost_unconfirmed) for each in found),
+        "unconfirmed": sum(each.unconfirmed for each in found) - without_wait,
+        "lost_unconfirmed": sum(len(each.lost_unconfirmed) for each in found) - lost_without_wait,
+        "without_wait": without_wait,
+        "lost_without_wait": lost_without_wait,
         "unread": sum(each.unread for each in found),
     }
     wrong = [f"{handle} was durable and is gone" for each in found for handle in each.lost]
@@ -176,7 +181,7 @@ def the_limit_holds(histories: Sequence[History]) -> Finding:
     problems = [
         f"{count} sessions {how}" for count, how in ((most, "lived at once"), (listed, "in one list")) if count > LIMIT
     ]
-    evidence = {"most_at_once": most, "longest_list": listed}
+    evidence = {"limit": LIMIT, "most_at_once": most, "longest_list": listed}
     return bitten(histories, violated(f"at most {LIMIT} live sessions of a user", problems, evidence, looked=listed))
 
 

@@ -19,31 +19,29 @@ from session_core.address import Address
 LIMIT = 3
 USERS = 8
 CLIENTS = 3
+HASTY, HASTY_USERS = "hasty", 2
+"""A client that asks no replica (WAIT off), with users of its own, so that what that costs is measured."""
 PAUSE_SECONDS = 0.2
 """The longest time between two logins of one loop: a load that two cores bear beside six nodes."""
 LOGOUTS = 0.3
 """Of so many logins one is logged out by its user, as a share."""
-BEFORE, AFTER = 2.0, 2.0
-"""Seconds of load before the fault, and once it has bitten and writes are accepted again."""
+BEFORE, AFTER = 1.0, 1.0
+"""Seconds of load before the fault, and at least after it has bitten and after it has ended."""
 BITE_SECONDS = 30
 SETTLE_SECONDS = 90
 
 
 @dataclass
 class Load:
-    """Clients that log users in, look at their lists and log some of them out, until they are stopped."""
+    """Callers that log a user in, look at the list and log some out, until they are stopped: a loop for each pair."""
 
-    clients: list[Client]
-    users: list[str]
+    loops: list[tuple[Client, str]]
     made: list[Session]
     stopped: bool = False
 
     async def run(self) -> None:
-        """Two loops for each user."""
-        loops = [
-            (self.clients[number % len(self.clients)], user) for number, user in enumerate((*self.users, *self.users))
-        ]
-        await asyncio.gather(*(self._use(client, user) for client, user in loops))
+        """All loops."""
+        await asyncio.gather(*(self._use(client, user) for client, user in self.loops))
 
     async def _use(self, client: Client, user: str) -> None:
         mine: list[Session] = []
@@ -69,16 +67,20 @@ async def outage(lab: Lab, strike: Strike) -> None:
         lab.recorder.fault("begin", node=primary.host, bound=lab.recovery_seconds)
         await strike(primary, load)
         lab.recorder.fault("healed")
-        await settle(lab)
-        await asyncio.sleep(AFTER)
+        await asyncio.gather(settle(lab), asyncio.sleep(AFTER))
 
 
 @asynccontextmanager
 async def loaded(lab: Lab) -> AsyncIterator[Load]:
     """Load for as long as it is entered; afterwards a look at every session by the auditor."""
     users = [lab.user(f"load-{number}") for number in range(USERS)]
-    async with lab.clients(CLIENTS, session_max_concurrent=LIMIT) as clients:
-        load = Load(clients, users, [])
+    hurried = [lab.user(f"hasty-{number}") for number in range(HASTY_USERS)]
+    async with (
+        lab.clients(CLIENTS, session_max_concurrent=LIMIT) as clients,
+        lab.client(HASTY, session_max_concurrent=LIMIT, session_wait_replicas=0) as hasty,
+    ):
+        patient = [(clients[number % CLIENTS], user) for number, user in enumerate((*users, *users))]
+        load = Load([*patient, *((hasty, user) for user in (*hurried, *hurried))], [])
         running = asyncio.create_task(load.run())
         try:
             await asyncio.sleep(BEFORE)
@@ -88,7 +90,7 @@ async def loaded(lab: Lab) -> AsyncIterator[Load]:
             await running
     async with lab.client(AUDITOR, session_max_concurrent=LIMIT) as auditor:
         await gather_limited(auditor.inspect(each) for each in load.made)
-        await asyncio.gather(*(auditor.list(user) for user in users))
+        await asyncio.gather(*(auditor.list(user) for user in (*users, *hurried)))
 
 
 async def in_order(lab: Lab) -> Address:

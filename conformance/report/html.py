@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
+from conformance.checkers.gaps import longest_gap
 from conformance.history import History
 from conformance.report.model import Line, Report
+from conformance.report.outages import HEAD, outages
 from conformance.report.timeline import timeline
 
 STYLE = """
@@ -13,7 +15,7 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 2rem aut
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem }
 td, th { text-align: left; vertical-align: top; padding: .25rem .6rem; border-bottom: 1px solid #ddd }
 code { white-space: nowrap } small { color: #666 }
-.pass { color: #17662b } .fail, .violation, .error { color: #a40000; font-weight: 600 }
+.pass, .conformant { color: #17662b } .fail, .violation, .error { color: #a40000; font-weight: 600 }
 .unknown, .partial, .skipped, .inconclusive { color: #8a5a00 } .not_supported { color: #777 }
 svg { width: 100%; background: #fafafa; border: 1px solid #eee } svg text { font-size: 11px; fill: #444 }
 .bars rect { fill: #9db9d8 } .slow { fill: none; stroke: #b0562d } .faults line { stroke: #a40000; }
@@ -28,6 +30,7 @@ def page(report: Report, histories: Path) -> str:
         f'<h1>Conformance: <span class="{report.verdict}">{report.verdict}</span></h1>',
         f"<p>{_text(made.name)} ({_text(made.kind)}), {report.date}, {report.seconds:g} s</p>",
         _table(("profile", "result", "requirements"), [_profile_row(report, n) for n in range(len(report.profiles))]),
+        *_outages(report),
         *(["<h2>Not passed</h2>", *map(_failure, failed)] if failed else []),
         "<h2>Requirements</h2>",
         _table(("id", "result", "requirement", "evidence"), map(_row, report.requirements)),
@@ -67,13 +70,20 @@ def _failure(line: Line) -> str:
     )
 
 
+def _outages(report: Report) -> list[str]:
+    """Nothing where nothing was done to the target."""
+    rows = [tuple(map(_text, row)) for row in outages(report.requirements)]
+    return ["<h2>Faults</h2>", _table(HEAD, rows)] if rows else []
+
+
 def _timelines(report: Report, histories: Path) -> list[str]:
-    files = dict.fromkeys(file for line in report.requirements for file in line.histories)
+    """Of each experiment with faults, that of the turn with the longest gap."""
     found = []
-    for file in files:
-        history = History.read(histories / file)
-        if history.faults:
-            found.append(f"<h3>{_text(file)}</h3>{timeline(history)}")
+    for name, files in {line.experiment: line.histories for line in report.requirements if line.histories}.items():
+        read = {file: history for file in files if (history := History.read(histories / file)).faults}
+        if read:
+            worst = max(read, key=lambda file: longest_gap(read[file]))
+            found.append(f"<h3>{_text(name)}, {_text(worst)} of {len(files)}</h3>{timeline(read[worst])}")
     return found
 
 

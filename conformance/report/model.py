@@ -87,6 +87,7 @@ def report(
         "profiles": " ".join(sorted(choice.profiles)),
         "ids": " ".join(sorted(choice.ids)),
         "repeat": str(choice.repeat),
+        "kills": str(choice.kills),
         "recovery_seconds": f"{choice.recovery_seconds:g}",
     }
     return Report(

@@ -1,5 +1,6 @@
 """Computes the verdict of a report again, from its histories."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,17 +27,28 @@ class Verified:
     differences: tuple[str, ...]
 
 
+def read(directory: Path) -> Report:
+    """Read a report without its histories.
+
+    Raises:
+        ReportError: there is none, or one of another schema.
+    """
+    try:
+        return Report.model_validate_json((directory / JSON).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ReportError(f"{directory}: not a report that can be checked: {error}") from error
+
+
 def verify(directory: Path) -> Verified:
     """Judge every requirement of a report again.
 
     Raises:
         ReportError: no report, of another schema, or its histories are missing or broken.
     """
-    try:
-        report = Report.model_validate_json((directory / JSON).read_bytes())
-        results = [_again(directory, line) for line in report.requirements]
-    except (OSError, ValidationError, ValueError, KeyError) as error:
-        raise ReportError(f"{directory}: not a report that can be checked: {error}") from error
+    report = read(directory)
+    results = [
+        again(line, {file: directory / HISTORIES / file for file in line.histories}) for line in report.requirements
+    ]
     differences = [
         f"{line.requirement.id}: the report says {line.status}, the histories say {result.status} ({result.actual})"
         for line, result in zip(report.requirements, results, strict=True)
@@ -48,8 +60,20 @@ def verify(directory: Path) -> Verified:
     return Verified(code, tuple(differences))
 
 
-def _again(directory: Path, line: Line) -> Result:
+def again(line: Line, files: Mapping[str, Path]) -> Result:
+    """Judge a requirement by histories, if it was judged at all.
+
+    Raises:
+        ReportError: a history is missing or broken.
+    """
     if line.status not in JUDGED:
         return Result(line.requirement, line.status, actual=line.actual)
-    histories = {file: History.read(directory / HISTORIES / file) for file in line.histories}
-    return judge(line.requirement, histories)
+    try:
+        return judge(line.requirement, {name: History.read(path) for name, path in files.items()})
+    except FileNotFoundError as error:
+        raise ReportError(
+            f"{error.filename}: missing; a report that was kept without its histories cannot be checked: "
+            "make both again with conformance run"
+        ) from error
+    except (OSError, ValueError, KeyError) as error:
+        raise ReportError(f"{line.requirement.id}: its histories cannot be judged: {error!r}") from error

@@ -1,5 +1,6 @@
 """Histories written by hand, for the checkers; the matrix of what breaks them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,12 @@ class Story:
             self._events.append({"at": at[1], "kind": told.pop("kind", "ok"), "op": number, **told})
         return self
 
-    def create(self, session: str, start: float, end: float, **told: Any) -> "Story":
+    def create(self, session: str, start: float, end: float, client: str = "a", **told: Any) -> "Story":
         answer = {
             "session": session, "alive": True, "created": CREATED + end, "expires": CREATED + end + 60, "durable": True,
             "evicted": [], "reason": None, **told,
         }  # fmt: skip
-        return self.call("create", (start, end), {"user": "u"}, answer)
+        return self.call("create", (start, end), {"user": "u"}, answer, client)
 
     def read(self, session: str, start: float, end: float, *, alive: bool, call: str = "get", **more: Any) -> "Story":
         client = more.pop("client", "b")
@@ -62,6 +63,9 @@ class Story:
     def probe(self, name: str, **fields: Any) -> "Story":
         self._events.append({"at": 0.0, "kind": "probe", "name": name, **fields})
         return self
+
+    def save(self, path: Path) -> None:
+        path.write_text("".join(json.dumps(event) + "\n" for event in self._events))
 
     @property
     def history(self) -> History:

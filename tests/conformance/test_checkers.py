@@ -23,6 +23,13 @@ def test_a_login_that_nobody_confirmed_is_counted_apart() -> None:
     assert (found.durable, found.unconfirmed, found.lost, found.lost_unconfirmed) == (0, 1, (), ("s1",))
 
 
+def test_the_logins_of_one_client_are_counted_alone() -> None:
+    story = Story().create("s1", 0, 1, durable=False).create("s2", 1, 2, client="hasty", durable=False)
+    found = survival(story.audit("s1", 9, 10, alive=False).audit("s2", 9, 10, alive=False).history, "hasty")
+
+    assert (found.unconfirmed, found.lost_unconfirmed) == (1, ("s2",))
+
+
 def test_a_session_that_may_have_expired_is_not_lost() -> None:
     assert survival(Story().create("s1", 0, 1).audit("s1", 59, 61, alive=False).history).lost == ()
 

@@ -39,6 +39,15 @@ def test_without_a_single_durable_login_nothing_is_proven() -> None:
     assert found.evidence["lost_unconfirmed"] == 1
 
 
+def test_what_the_client_without_wait_loses_is_counted_apart() -> None:
+    story = outage().create("s1", 0, 1).create("s2", 0, 1, "hasty", durable=False).create("s3", 0, 1, durable=False)
+    story.audit("s1", 9, 10, alive=True).audit("s2", 9, 10, alive=False).audit("s3", 9, 10, alive=True)
+    found = find("HA-KILL-002", story)
+
+    assert found.status == "pass"
+    assert [found.evidence[name] for name in ("without_wait", "lost_without_wait", "unconfirmed")] == [1, 1, 1]
+
+
 def test_a_session_that_nobody_looked_at_afterwards_leaves_it_open() -> None:
     story = outage().create("s1", 0, 1).create("s2", 1, 2).audit("s1", 9, 10, alive=True)
 

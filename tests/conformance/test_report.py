@@ -9,11 +9,13 @@ import pytest
 
 from conformance.history import History, Recorder
 from conformance.report import HISTORIES, write
+from conformance.report.compare import compare, page
 from conformance.report.model import Span, report
 from conformance.report.verify import ReportError, verify
 from conformance.requirements import register
 from conformance.run import Choice, Result, judge
 from conformance.targets import Target
+from tests.conformance.made import Story
 
 SECRET = "the-password-of-the-application"
 TARGET = Target(
@@ -103,12 +105,59 @@ def test_a_verdict_that_does_not_follow_from_the_results_is_found_out(out: Path)
     assert verify(out).differences == ("the report says exit code 0, its results say 1",)
 
 
-@pytest.mark.parametrize("name", ["report.json", "histories/strangers-01.jsonl"])
-def test_a_report_with_a_missing_part_cannot_be_checked(out: Path, name: str) -> None:
-    (out / name).unlink()
-
+def test_a_directory_without_a_report_cannot_be_checked(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="not a report that can be checked"):
+        verify(tmp_path)
+
+
+def test_a_report_that_was_kept_without_its_histories_says_so(out: Path) -> None:
+    (out / HISTORIES / "strangers-01.jsonl").unlink()
+
+    with pytest.raises(
+        ReportError, match=r"strangers-01\.jsonl: missing; a report that was kept without"
+    ):
         verify(out)
+
+
+def killed(directory: Path, kills: int, *, loses: int = 0) -> Path:
+    """The report of a run with so many kills, of which that one loses the second of two confirmed logins."""
+    (directory / HISTORIES).mkdir(parents=True)
+    histories = {}
+    for number in range(1, kills + 1):
+        story = Story().fault(0, "begin", bound=8, node="redis-1").create("s1", 0, 1).fault(2, "bit", what="")
+        story.create("s2", 4, 5).create("s3", 5, 6, durable=False).audit("s1", 9, 10, alive=True)
+        story.audit("s2", 9, 10, alive=number != loses).audit("s3", 9, 10, alive=False)
+        name = f"kill_primary-{number:02}.jsonl"
+        story.save(directory / HISTORIES / name)
+        histories[name] = History.read(directory / HISTORIES / name)
+    results = [judge(each, histories) for each in register().requirements if each.id in {"HA-KILL-001", "HA-KILL-002"}]
+    write(report(TARGET, {"redis-1": "redis 8.0.2"}, Choice(), results, Span(datetime.now(UTC), 30)), directory)
+    return directory
+
+
+def test_runs_that_agree_are_counted_together(tmp_path: Path) -> None:
+    found = compare([killed(tmp_path / "one", 2), killed(tmp_path / "two", 1)])
+    text = page(found)
+
+    assert (found.agree, found.exit_code) == (True, 0)
+    assert "Every run has the same verdict" in text
+    assert "| kill_primary | 3 | 4, 4, 4 | 0, 6 | 3, 3 | 0, 0 |" in text
+
+
+def test_runs_that_disagree_are_inconclusive_and_say_where(tmp_path: Path) -> None:
+    found = compare([killed(tmp_path / "one", 1), killed(tmp_path / "two", 2, loses=2)])
+
+    assert (found.agree, found.exit_code) == (False, 2)
+    [difference] = found.differences
+    assert "HA-KILL-002: pass in " in difference
+    assert "| kill_primary | 3 | 4, 4, 4 | 1, 6 |" in page(found)
+
+
+def test_the_page_counts_what_was_lost_and_how_long_nothing_was_accepted(tmp_path: Path) -> None:
+    text = (killed(tmp_path / "one", 2) / "report.html").read_text()
+
+    assert "<td>kill_primary</td><td>2</td><td>4, 4, 4</td><td>0, 4</td><td>2, 2</td>" in text
+    assert text.count("<svg") == 1, "the turn with the longest gap"
 
 
 def test_an_answer_that_never_came_may_take_effect_at_any_time(tmp_path: Path) -> None:

@@ -82,6 +82,11 @@ def test_a_should_that_fails_is_reported_and_decides_nothing() -> None:
     assert summary(found) == "pass"
 
 
+@pytest.mark.parametrize("status", ["skipped", "unknown"])
+def test_a_must_that_was_not_examined_leaves_its_profile_partial(status: Status) -> None:
+    assert summary(results("pass", status)) == "partial"
+
+
 def test_a_profile_that_was_asked_for_and_cannot_be_examined_is_no_pass() -> None:
     found = [*results("pass"), *results("not_supported", profile="HA")]
 

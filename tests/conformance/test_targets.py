@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from conformance.faults.hooks import HookFaults
 from conformance.targets import containers
 from session_core import SessionManager, Settings
 from session_core.deploy import load_functions
-from tests.session_core import servers
+from tests.session_core import sentinel_group, servers
 
 
 def test_a_configuration_file_is_read_whole(tmp_path: Path) -> None:
@@ -92,7 +93,10 @@ def test_any_endpoint_is_examined_by_the_variables_of_the_library(
         assert found["HA-KILL-001"]["status"] == "not_supported"
         assert server.admin().get("somebody-elses") == b"1"
         assert _alive(server.url) == 0
-    assert "[1/" in capsys.readouterr().err
+        assert "[1/" in capsys.readouterr().err
+
+        assert main(["run", "--endpoint", "--id", "SEC-TLS-001", "--out", str(tmp_path / "open")]) == 1
+        assert "fail    SEC-TLS-001" in capsys.readouterr().err
 
 
 @pytest.mark.engine
@@ -108,8 +112,12 @@ def test_a_failover_by_command_is_judged_by_an_open_connection_and_by_what_was_t
             f"settings: {{REDIS_URL: '{server.url}'}}\nprofiles: [MANAGED]\nrecovery_seconds: 4\n"
             f"faults: {{failover: {{inject: 'docker restart --time 0 {container}'}}}}\n"
         )
-        command = ["run", "--endpoint", "--config", str(config), "--allow-disruptive", "--out", str(tmp_path / "out")]
+        examine = ["run", "--endpoint", "--config", str(config), "--out", str(tmp_path / "out")]
+        started = _started(container)
+        assert main(examine) == 2, "what hurts was not allowed, and what is skipped is no pass"
+        assert _started(container) == started, "nothing was done to it"
 
+        command = [*examine, "--allow-disruptive"]
         assert main(command) == 0
         found = json.loads((tmp_path / "out" / "report.json").read_text())["requirements"]
         assert [each["status"] for each in found] == ["pass", "not_supported"]
@@ -117,6 +125,11 @@ def test_a_failover_by_command_is_judged_by_an_open_connection_and_by_what_was_t
 
         config.write_text(config.read_text().replace("docker restart --time 0", "true"))
         assert main(command) == 2, "a command that does nothing proves nothing"
+
+
+def _started(container: str) -> str:
+    command = ["docker", "inspect", "--format", "{{.State.StartedAt}}", container]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def _alive(url: str) -> int:
@@ -134,6 +147,33 @@ def test_an_endpoint_that_is_not_there_is_an_error_of_the_engine(
 
     assert main(["run", "--endpoint", "--out", str(tmp_path)]) == 3
     assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+@pytest.mark.engine
+def test_an_endpoint_that_cannot_be_used_is_told_by_what_is_wrong_with_it_in_bounded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ours", "others"):
+        (tmp_path / name).mkdir()
+        sentinel_group.certificates(tmp_path / name)
+    servers.sweep()
+    with servers.network() as bridge, servers.redis_server(bridge, certificates=tmp_path / "ours") as server:
+        server.admin().acl_setuser("sessions", enabled=True, passwords=["+right"], commands=["+@all"], keys=["*"])
+        right = {name.upper(): str(value) for name, value in server.settings.items()}
+        right |= {"REDIS_USERNAME": "sessions", "REDIS_PASSWORD": "right"}
+        for wrong, problem in (
+            ({}, "load the function library"),
+            ({"REDIS_CA_FILE": str(tmp_path / "others/ca.crt")}, "the certificate of the server was refused"),
+            ({"REDIS_PASSWORD": "wrong"}, "(REDIS_USERNAME, REDIS_PASSWORD, "),
+            ({"REDIS_URL": "rediss://no-such-host.invalid/0"}, "no-such-host.invalid"),
+        ):
+            for name, value in {**right, **wrong}.items():
+                monkeypatch.setenv(name, value)
+            began = time.monotonic()
+
+            assert main(["run", "--endpoint", "--out", str(tmp_path / "out")]) == 3, wrong
+            assert problem in capsys.readouterr().err
+            assert time.monotonic() - began < 15
 
 
 def test_an_unknown_requirement_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
