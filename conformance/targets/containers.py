@@ -104,10 +104,10 @@ def _settings(wanted: Mapping[str, str]) -> Mapping[str, str]:
 def _render(name: str, directory: Path, settings: Mapping[str, str], edit: Edit | None, *more: str) -> StackOutputs:
     changes = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     _run([*RENDER, "--name", name, "--out", str(directory), *changes, *more])
-    outputs = read(directory / "outputs.json")
-    _bound_disks(directory / "compose.yaml", [address.partition(":")[0] for address in outputs.redis_nodes])
     if edit:
         edit(directory)
+    outputs = read(directory / "outputs.json")
+    _bound_disks(directory / "compose.yaml", [address.partition(":")[0] for address in outputs.redis_nodes])
     return outputs
 
 
@@ -124,6 +124,7 @@ def _bound_disks(path: Path, nodes: Sequence[str]) -> None:
         "network_mode": "none",
         "volumes": [f"{node}-data:/disks/{node}:ro" for node in nodes],
     }
+    path.chmod(0o600)  # rendered files are read-only
     path.write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """The suite can fail: each broken library or deployment fails the requirements meant for it, and no other."""
 
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conformance import lab
 from conformance.config import Hook
@@ -45,6 +47,7 @@ class Broken:
     set: Mapping[str, str] = field(default_factory=dict)
     replace: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     containers: bool = False
+    sentinels: int = 3
     unhealed: bool = False
     failover: str = ""
     prometheus: str = ""
@@ -61,6 +64,8 @@ class Broken:
 
     def edit(self, directory: Path) -> None:
         """Break the rendered files."""
+        for number in range(self.sentinels + 1, 4):
+            take_away(directory, f"sentinel-{number}")
         for pattern, changes in self.replace.items():
             paths = sorted(directory.glob(pattern))
             assert paths, pattern
@@ -71,6 +76,22 @@ class Broken:
                     text = text.replace(old, new)
                 path.chmod(0o644)
                 path.write_text(text)
+
+
+def take_away(directory: Path, name: str) -> None:
+    """Render a deployment without this Sentinel: nobody starts it or is told of it."""
+    address = rf"[ ,]{name}:\d+"
+    project = directory / "compose.yaml"
+    rendered = yaml.safe_load(re.sub(address, "", project.read_text()))
+    del rendered["services"][name]
+    for service in rendered["services"].values():
+        service.get("depends_on", {}).pop(name, None)
+    project.chmod(0o600)
+    project.write_text(yaml.safe_dump(rendered, sort_keys=False))
+    outputs = directory / "outputs.json"
+    told = json.loads(outputs.read_text())
+    told["sentinels"] = [each for each in told["sentinels"] if not each.startswith(f"{name}:")]
+    outputs.write_text(json.dumps(told))
 
 
 MATRIX = [Broken(**entry) for entry in entries()]
@@ -98,7 +119,7 @@ def inject_for_good(faults: DockerFaults, fault: str, node: str) -> Heal:
 @asynccontextmanager
 async def target_of(broken: Broken, directory: Path, server: servers.Server) -> AsyncIterator[Target]:
     """Containers of the kit where the deployment is what is broken or struck, else one server."""
-    if broken.containers or broken.set or broken.replace:
+    if broken.containers or broken.set or broken.replace or broken.sentinels < 3:
         async with containers(directory, broken.set, broken.edit) as target:
             yield target
         return

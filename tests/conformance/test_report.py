@@ -113,9 +113,7 @@ def test_a_directory_without_a_report_cannot_be_checked(tmp_path: Path) -> None:
 def test_a_report_that_was_kept_without_its_histories_says_so(out: Path) -> None:
     (out / HISTORIES / "strangers-01.jsonl").unlink()
 
-    with pytest.raises(
-        ReportError, match=r"strangers-01\.jsonl: missing; a report that was kept without"
-    ):
+    with pytest.raises(ReportError, match=r"strangers-01\.jsonl: missing; a report that was kept without"):
         verify(out)
 
 
