@@ -1,7 +1,7 @@
 """How long nothing was accepted, and how fast answers came."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from conformance.history import History
@@ -27,3 +27,9 @@ def quantile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of all values is not above; not a number if there is none."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
+
+
+def gap_figures(gaps: Sequence[float]) -> Mapping[str, float]:
+    """What is told of the longest gaps (s) of several histories."""
+    shares = {"p50": 0.5, "p95": 0.95, "max": 1.0}
+    return {f"gap_{name}_s": round(quantile(gaps, share), 2) for name, share in shares.items()}

@@ -7,7 +7,7 @@ asked to, as by one of the clients, may be lost, as Redis replicates asynchronou
 import asyncio
 from collections.abc import Callable, Sequence
 
-from conformance.checkers.gaps import longest_gap, quantile
+from conformance.checkers.gaps import gap_figures, longest_gap, quantile
 from conformance.checkers.limit import longest_list, most_at_once
 from conformance.checkers.sets import returns, survival
 from conformance.experiments.load import AFTER, BITE_SECONDS, HASTY, LIMIT, SETTLE_SECONDS, Load, bites, bitten, outage
@@ -118,12 +118,8 @@ def writes_are_accepted_again(histories: Sequence[History]) -> Finding:
     bounds = [float(begin.fields["bound"]) for history in histories if (begin := history.fault("begin"))]
     bound = min(bounds, default=0.0)
     wrong = [f"nothing was accepted for {gap:.1f} s" for gap in gaps if gap > bound]
-    figures = {
-        f"gap_{name}_s": round(quantile(gaps, share), 2) for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1))
-    }
-    return bitten(
-        histories, violated(f"logins are accepted again within {bound:g} s", wrong, figures, looked=len(gaps))
-    )
+    finding = violated(f"logins are accepted again within {bound:g} s", wrong, gap_figures(gaps), looked=len(gaps))
+    return bitten(histories, finding)
 
 
 @judges(kill_primary, "HA-KILL-002")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from conformance.checkers.gaps import longest_gap, quantile
+from conformance.checkers.gaps import gap_figures, longest_gap
 from conformance.checkers.sets import returns, survival
 from conformance.experiments.load import AFTER, BITE_SECONDS, loaded
 from conformance.finding import Finding, violated
@@ -46,7 +46,7 @@ def logins_are_accepted_again(histories: Sequence[History]) -> Finding:
         bit += history.fault("bit") is not None
         if gaps[-1] > bound:
             wrong.append(f"nothing was accepted for {gaps[-1]:.1f} s, and {bound:g} s are allowed")
-    evidence = {"faults": len(gaps), "gap_p50_s": round(quantile(gaps, 0.5), 2), "gap_max_s": round(max(gaps), 2)}
+    evidence = {"faults": len(gaps), **gap_figures(gaps)}
     return violated("logins are accepted again in time", wrong, evidence, looked=bit if bit == len(gaps) else 0)
 
 
