@@ -36,6 +36,7 @@ LIMIT: Final = {"session_max_concurrent": 5}
 MODERATE: Final = {"redis": 500.0, "http": 100.0}
 """Rates for the cost of an operation: far from any limit."""
 MOST_STEPS: Final = 7
+LEAST_SECONDS: Final = 8
 
 
 class Bench:
@@ -120,6 +121,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=12, help="of each run")
     given = parser.parse_args()
+    if given.seconds < LEAST_SECONDS:
+        parser.error(
+            f"--seconds {given.seconds}: {LEAST_SECONDS} or more, for some whole seconds between start and end"
+        )
     before = os.getloadavg()[0]
     try:
         with tempfile.TemporaryDirectory() as directory, network() as bridge:

@@ -75,26 +75,32 @@ def measured(server: Server, folder: Path, repeats: int, seconds: int) -> dict[s
     }
 
 
-def report(found: dict[str, Any]) -> None:
-    """Write both forms."""
+def page(found: dict[str, Any]) -> str:
+    """The figures for a reader."""
     rows = "\n".join(
         f"| {name} | {row['per_core_second']:.0f} | {AIMS[name]} | {row['per_second']:.0f} | {row['share']:.2f} |"
         for name, row in found["levels"].items()
     )
-    (REPORTS / "generator.json").write_text(json.dumps(found, indent=2) + "\n")
-    (REPORTS / "generator.md").write_text(f"""# The load generator's ceiling
+    return f"""# The load generator's ceiling
 
 `python -m benchmarks.generator`, {found["date"]}: one Locust process, workload `steady`, every answer checked, medians
 of {found["repeats"]} runs of {found["seconds"]} s; {found["machine"]}. Generator, Redis and service share them: the
-rate by the clock is that of all three. What counts is operations for each second of the generator's processor time.
+rate by the clock is that of all three. What counts is operations for each second of the generator's own processor time
+(user and system, of its process), with all that belongs to one: start, question, check, histogram, Locust's statistics.
 
 | level | operations per core and second | aim | by the clock | share of a core |
 |---|---|---|---|---|
 {rows}
 
 Load average before and after: {found["load"][0]:.1f}, {found["load"][1]:.1f}.
-""")
-    print((REPORTS / "generator.md").read_text())
+"""
+
+
+def write(found: dict[str, Any]) -> None:
+    """Write both forms."""
+    (REPORTS / "generator.json").write_text(json.dumps(found, indent=2) + "\n")
+    (REPORTS / "generator.md").write_text(page(found))
+    print(page(found))
 
 
 def main() -> None:
@@ -113,7 +119,7 @@ def main() -> None:
                 levels = measured(server, folder, given.repeats, given.seconds)
     finally:
         sweep()
-    report(
+    write(
         {
             "date": time.strftime("%Y-%m-%d"),
             "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",

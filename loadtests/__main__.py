@@ -11,15 +11,23 @@ from typing import Any, Final
 from loadtests import bounded
 from loadtests.baseline import BaselineError, compare
 from loadtests.gate import Verdict
+from loadtests.options import options_help
 
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
 OVERHEAD_SECONDS: Final = 120
 """What a run may take beyond its time: start, logins before, cleaning up."""
 UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 WORST_FIRST: Final = (3, Verdict.BROKEN.exit_code, Verdict.INCONCLUSIVE.exit_code, Verdict.PASS.exit_code)
-EPILOG: Final = (
+OTHERS: Final = (
     "All other options are Locust's, and those of loadtests/locustfile.py (--workload, --stack, --level ...)."
 )
+EXAMPLES: Final = """
+
+examples:
+  python -m loadtests --stack dev --report out --users 50 --thresholds loadtests/thresholds/steady.yaml
+  python -m loadtests --stack dev --report out --workload failover_under_load --users 50
+  python -m loadtests --stack dev --report out --level http --repeat 3 --baseline before/report.json --users 50
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m loadtests", description=__doc__, epilog=EPILOG)
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests",
+        description=__doc__,
+        epilog=options_help() + EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--run-time", type=_seconds, default=60, metavar="60s", help="60s, 5m, 2h")
     parser.add_argument("--repeat", type=int, default=1, help="runs, one after the other")
     parser.add_argument("--report", type=Path, required=True, help="directory; each of several has one in it")

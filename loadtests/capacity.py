@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtests import bounded
-from loadtests.__main__ import EPILOG, LOCUSTFILE, OVERHEAD_SECONDS
+from loadtests.__main__ import LOCUSTFILE, OVERHEAD_SECONDS
 from loadtests.gate import Verdict
+from loadtests.options import options_help
 from loadtests.search import Step, highest, limit, search
 
 NOTHING_HELD: Final = 1
+EXAMPLES: Final = """
+
+examples (the file of thresholds says what has to hold):
+  python -m loadtests.capacity --stack dev --thresholds loadtests/thresholds/steady.yaml --report out --users 50
+  python -m loadtests.capacity --stack dev --thresholds mine.yaml --report out --users 50 --level http --start 100
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.capacity",
         description=__doc__,
-        epilog=EPILOG,
+        epilog=options_help() + EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--start", type=float, default=200, help="first rate, operations a second")
     parser.add_argument("--seconds", type=int, default=15, help="of each step")

@@ -13,6 +13,7 @@ from locust.event import EventHook
 
 from loadtests.level import Created, Found, Known, RefusedError
 from loadtests.service import Service
+from loadtests.trust import trusting
 
 SECONDS: Final = 15.0
 """Longest wait for one answer; the service itself gives up after SESSION_DEADLINE_SECONDS."""
@@ -96,12 +97,16 @@ class HttpLevel:
             EventHook(),  # type: ignore[no-untyped-call] # nobody listens: an operation is counted once, by whoever asked for it
             None,
             insecure=False,
-            ssl_context_factory=self._service.context,
+            # With this parameter: else all authorities that geventhttpclient knows are trusted, too.
+            ssl_context_factory=lambda cafile: trusting(self._service.ca_file),  # noqa: ARG005
             network_timeout=SECONDS,
             connection_timeout=SECONDS,
             max_retries=0,
         )
         session.client.cookiejar = None  # each request says whose it is
+        # Every status is an answer; of another one the whole conversation would be written down each time.
+        session.client.valid_response_codes = frozenset(range(100, 600))  # type: ignore[misc]
+        session.client.redirect_response_codes = frozenset()  # type: ignore[misc]
         return session
 
     def _durable(self, told: Mapping[str, Any]) -> bool:

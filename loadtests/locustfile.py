@@ -8,14 +8,13 @@ import logging
 import random
 import sys
 import time
-from argparse import SUPPRESS
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import gevent
 from locust import User, events, task
-from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -25,11 +24,12 @@ from loadtests.fault import Blow
 from loadtests.gate import judge
 from loadtests.level import RefusedError
 from loadtests.measured import Measured
+from loadtests.options import add_options
 from loadtests.pace import Pace, pace_of
 from loadtests.record import WRONG, Record
 from loadtests.run import Run
 from loadtests.sessions import LoadUser, WrongAnswerError
-from loadtests.target import LEVELS, Aim, Choice, TargetError, aim
+from loadtests.target import Aim, Choice, TargetError, aim
 from loadtests.watch import Watch
 from loadtests.workers import Workers, obey
 from loadtests.workloads import FAULT_SECONDS, WORKLOADS, Workload
@@ -37,6 +37,8 @@ from loadtests.workloads import FAULT_SECONDS, WORKLOADS, Workload
 log = logging.getLogger("loadtests")
 NO_TARGET: Final = 3
 """Exit code if nothing could be tested."""
+UNREADABLE: Final = "unreadable"
+"""The class of an answer that does not have the form of one."""
 LAST_SECONDS: Final = 0.1
 """What was due in the last moment of the run was in time to be left."""
 MEASURED: Final = Measured()
@@ -49,27 +51,7 @@ WORKERS: Final[list[Workers]] = []
 FROM_WORKERS: Final[list[Record]] = []
 
 
-@events.init_command_line_parser.add_listener
-def _options(parser: LocustArgumentParser) -> None:
-    names = ", ".join(f"{name} ({each.about})" for name, each in WORKLOADS.items())
-    parser.add_argument("--workload", choices=sorted(WORKLOADS), default="steady", help=names)  # on the web page, too
-    parser.add_argument(
-        "--rate", type=float, default=0.0, help="operations started a second, all users together; 0: the workload's own"
-    )
-    group = parser.add_argument_group("sessions", "on what, and what has to hold")
-    group.add_argument("--level", choices=LEVELS, default="redis", help="Redis itself, or the session service")
-    group.add_argument("--stack", default="", help="the target by its outputs, as Pulumi tells them")
-    group.add_argument("--outputs", default="", help="the target by a file of the form of a stack's outputs")
-    group.add_argument(
-        "--conformance", default="", help="file of the conformance suite: settings, and commands that inject faults"
-    )
-    group.add_argument("--warm-up", type=float, default=3.0, help="seconds at the beginning that are not measured")
-    group.add_argument(
-        "--thresholds", default="", help="file of thresholds; the exit code is then 0 pass, 1 broken, 2 inconclusive"
-    )
-    group.add_argument("--report", default="", help="directory for report.json, report.html, junit.xml")
-    # Among how many users the rate is shared: a master tells its workers, which know only their own options.
-    group.add_argument("--all-users", type=int, default=0, help=SUPPRESS)
+events.init_command_line_parser.add_listener(add_options)  # type: ignore[no-untyped-call]
 
 
 def _rate(options: Any) -> float:  # noqa: ANN401 - Locust's
@@ -87,7 +69,8 @@ class SessionUser(User):
         options = self.environment.parsed_options
         self.workload: Workload = WORKLOADS[options.workload]
         self.sessions = LoadUser(target_of(self.environment).level(self.workload.agent_bytes), self.workload)
-        self.sessions.prepare()
+        if error := outcome("login before the run", self.sessions.prepare)[0]:
+            MEASURED.record.failed("prepare", error)
         self.mix = (list(self.workload.mix), list(self.workload.mix.values()))
         self.pace = pace_of(_rate(options), options.all_users, random.random(), time.perf_counter())  # noqa: S311
         gevent.sleep(self.wait_time())
@@ -104,15 +87,7 @@ class SessionUser(User):
         """Do one operation and note how it went, from the moment at which it was meant to start."""
         due, begun = self.due, time.perf_counter()
         [name] = random.choices(*self.mix)  # noqa: S311
-        failure: Exception | None = None
-        error = ""
-        try:
-            self.sessions.do(name)
-        except WrongAnswerError as wrong:
-            failure, error = wrong, WRONG
-            log.warning("%s: %s", name, wrong)
-        except RefusedError as refused:
-            failure, error = refused, refused.kind
+        error, failure = outcome(name, lambda: self.sessions.do(name))
         ended = time.perf_counter()
         MEASURED.note(name, (due, begun, ended), error, idle=self.idle)
         self.environment.events.request.fire(
@@ -132,12 +107,31 @@ class SessionUser(User):
             MEASURED.record.target += MEASURED.seconds(self.pace.first) / self.pace.interval
             MEASURED.record.dropped += self.pace.overdue(time.perf_counter() - LAST_SECONDS)
         MEASURED.record.unconfirmed += self.sessions.unconfirmed
+        error = "cut off"  # unless we get to its end within --stop-timeout
         try:
-            MEASURED.record.lost += self.sessions.audit()
-            self.sessions.clean()
-        except RefusedError as error:
-            log.warning("sessions of the load test are left and expire by themselves: %s", error)
+            error, _ = outcome("audit", self.sessions.audit)
+        finally:
+            MEASURED.record.lost += self.sessions.lost
+            if error:
+                MEASURED.record.failed("audit", error)
+        outcome("cleaning up; sessions that are left expire by themselves", self.sessions.clean)
         self.sessions.level.close()
+
+
+def outcome(what: str, do: Callable[[], None]) -> tuple[str, Exception | None]:
+    """Do something; return the class of its error, which is empty if it went well, and the error."""
+    try:
+        do()
+    except WrongAnswerError as wrong:
+        log.warning("%s: %s", what, wrong)
+        return WRONG, wrong
+    except RefusedError as refused:
+        log.debug("%s: %s", what, refused)
+        return refused.kind, refused
+    except (LookupError, TypeError, ValueError) as strange:  # what parsers raise
+        log.warning("%s: an answer of another form: %r", what, strange)
+        return UNREADABLE, strange
+    return "", None
 
 
 @cache

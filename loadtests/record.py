@@ -177,6 +177,10 @@ class Record:
             operation.latency.record(micros)
             slot.answered += 1
 
+    def failed(self, name: str, error: str) -> None:
+        """Note that something failed before or after what is measured: a class of error, no latency."""
+        self.operations.setdefault(name, Operation()).errors[error] += 1
+
     def add(self, other: Self) -> None:
         """Take in what another process has measured."""
         for name, theirs in other.operations.items():

@@ -1,6 +1,5 @@
 """Where the session service is, and how to log in there."""
 
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +19,3 @@ class Service:
     token: str = field(repr=False)
     ca_file: Path | None = None
     waits: bool = False
-
-    def context(self) -> ssl.SSLContext:
-        """Checks certificates."""
-        return ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)

@@ -37,6 +37,8 @@ class LoadUser:
     unanswered: set[str] = field(default_factory=set)
     """Users one of whose logins was not answered: of such a session we know no name."""
     unconfirmed: int = 0
+    lost: int = 0
+    """Acknowledged sessions that `audit` has not found."""
 
     def prepare(self) -> None:
         """Log in before the clock runs."""
@@ -106,15 +108,13 @@ class LoadUser:
         if not found.alive:
             _lost_unless_expired(known, found)
 
-    def audit(self) -> int:
-        """Read all sessions that should live; return how many of the acknowledged ones do not."""
-        lost = 0
+    def audit(self) -> None:
+        """Read all sessions that should live, and count the acknowledged ones that do not."""
         for known in list(self.live):
             try:
                 self._judge(known, self.level.read(known))
             except WrongAnswerError:
-                lost += 1
-        return lost
+                self.lost += 1
 
     def clean(self) -> None:
         """End whatever is left of our users."""
