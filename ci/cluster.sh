@@ -90,7 +90,7 @@ start() {
 # The images of a deployment, as the engine has them now.
 load() {
   local image id
-  for image in "$pause" redis:8 oliver006/redis_exporter:v1.69.0 "$(sed -n 's/^    image: Image = "\(redis-session-kit\/.*\)"/\1/p' "$CHECKOUT/infra/spec.py")"; do
+  for image in "$pause" redis:8 oliver006/redis_exporter:v1.69.0 "$(sed -n 's/^    image: Image = "\(redis-session-kit\/.*\)"/\1/p' "$CHECKOUT/infra/service.py")"; do
     id=$(docker image inspect -f '{{.Id}}' "$image") || die "the image $image is missing" "run: make tools"
     docker exec "$name" grep -qsx "$image $id" /var/lib/containerd/loaded && continue
     docker save "$image" | docker exec --interactive "$name" ctr --namespace k8s.io images import - >/dev/null
