@@ -25,6 +25,7 @@ from infra.values import (
     Bytes,
     DnsLabel,
     DnsName,
+    GatewayName,
     HeaderName,
     Image,
     MasterName,
@@ -141,6 +142,18 @@ class KubernetesTarget(Section):
     """Size of the volume of each Redis node; an existing volume keeps its size"""
     anti_affinity: Literal["required", "preferred"] = "required"
     """Whether nodes of one kind must run on different machines, or only should"""
+    priority_class: DnsName = ""
+    """PriorityClass of all pods; empty for the cluster's default"""
+    service_max_replicas: int = Field(default=0, ge=0, le=50)
+    """Instances of the session service up to which load adds some (HorizontalPodAutoscaler); 0 for a fixed number"""
+    ingress_class: DnsName = ""
+    """IngressClass of an Ingress for servicePublicUrl; empty for none"""
+    ingress_secret: DnsName = ""
+    """Secret with the certificate that the Ingress shows (kubernetes.io/tls); empty for the ingress's own"""
+    gateway: GatewayName = ""
+    """Gateway that routes servicePublicUrl, as NAMESPACE/NAME, with Gateway API 1.4; empty for none"""
+    prometheus_release: DnsLabel = ""
+    """Label `release` by which a Prometheus Operator finds ServiceMonitor and PrometheusRule; empty for none"""
     client_ip_header: HeaderName = ""
     """Header in which your ingress names the client's address; empty for none in front"""
     delete_data: bool = False
@@ -239,6 +252,30 @@ def _contradictions(spec: DeploymentSpec) -> Iterator[Problem]:
     yield from login_contradictions(spec.service, spec.auth, spec.keycloak, spec.jwt)
     if isinstance(spec.target, ComposeTarget):
         yield from _port_clash(spec)
+    else:
+        yield from _route_contradictions(spec.service, spec.target)
+
+
+def _route_contradictions(service: ServiceSpec, target: KubernetesTarget) -> Iterator[Problem]:
+    """Find ways for browsers that lead nowhere or twice to one place, and a number of instances above its bound."""
+    url, ingress = ("service", "public_url"), ("target", "ingress_class")
+    if target.ingress_class and target.gateway:
+        bound = "unset, or kubernetes.ingressClass be unset: one of them passes requests on"
+        yield Problem(("target", "gateway"), target.gateway, bound, "", (ingress,))
+    if (target.ingress_class or target.gateway) and not service.public_url:
+        bound = "set, since kubernetes.ingressClass or kubernetes.gateway is: what browsers ask for"
+        yield Problem(url, "", bound, "https://sessions.example.org", (ingress, ("target", "gateway")))
+    if target.ingress_secret and not target.ingress_class:
+        bound = "unset, or kubernetes.ingressClass be set too"
+        yield Problem(("target", "ingress_secret"), target.ingress_secret, bound, "", (ingress,))
+    if 0 < target.service_max_replicas <= service.replicas:
+        yield Problem(
+            ("target", "service_max_replicas"),
+            target.service_max_replicas,
+            f"more than serviceReplicas ({service.replicas}), which is the smallest number then, or 0",
+            service.replicas + 1,
+            (("service", "replicas"),),
+        )
 
 
 def _port_clash(spec: DeploymentSpec) -> Iterator[Problem]:
@@ -288,6 +325,15 @@ def warnings(spec: DeploymentSpec) -> tuple[str, ...]:
     if spec.keycloak.server_url and isinstance(spec.target, ComposeTarget) and not spec.target.publish:
         found.append(
             "compose.publish false: the network is internal, so the service reaches only a Keycloak that is in it."
+        )
+    target = spec.target
+    if (
+        isinstance(target, KubernetesTarget)
+        and (target.ingress_class or target.gateway)
+        and not target.client_ip_header
+    ):
+        found.append(
+            "kubernetes.clientIpHeader is not set: all logins count as those of the ingress, and share its limit."
         )
     found += login_warnings(spec.auth, spec.jwt)
     return tuple(found)

@@ -250,6 +250,29 @@ def test_the_settings_of_a_cluster_are_read_and_refused_like_all_others() -> Non
     assert "pulumi config set --path kubernetes.redisStorage 2Gi" in message
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"ingressClass": "nginx"},
+            "servicePublicUrl: '' (the default)\n      must be set, since kubernetes.ingressClass",
+        ),
+        (
+            {"ingressSecret": "tls"},
+            "kubernetes.ingressSecret: tls\n      must be unset, or kubernetes.ingressClass be set",
+        ),
+        (
+            {"ingressClass": "nginx", "gateway": "edge/public"},
+            "kubernetes.gateway: edge/public\n      must be unset, or",
+        ),
+        ({"gateway": "public"}, "kubernetes.gateway: public\n      must be NAMESPACE/NAME, or empty"),
+        ({"serviceMaxReplicas": "2"}, "kubernetes.serviceMaxReplicas: 2\n      must be more than serviceReplicas (2)"),
+    ],
+)
+def test_optional_parts_of_a_cluster_that_contradict_each_other_are_refused(given: dict[str, str], told: str) -> None:
+    assert told in refusal({"target": "kubernetes", "kubernetes": given})
+
+
 def test_the_defaults_that_the_project_declares_make_the_default_spec() -> None:
     declared = {key: entry["default"] for key, entry in PROJECT["config"].items()}
 

@@ -30,6 +30,10 @@ CLUSTERS = {
                 storage_class="fast",
                 redis_storage="10Gi",
                 anti_affinity="preferred",
+                priority_class="sessions",
+                service_max_replicas=6,
+                gateway="edge/public",
+                prometheus_release="prometheus",
                 client_ip_header="X-Forwarded-For",
                 delete_data=True,
             ),
@@ -49,4 +53,6 @@ def secrets(name: str) -> Mapping[str, Object]:
 @cache
 def plain(name: str) -> Mapping[str, list[Object]]:
     """The objects without secrets of a deployment of CLUSTERS, by file."""
-    return plain_objects(CLUSTERS[name], {secret: digest(each["data"]) for secret, each in secrets(name).items()})
+    return plain_objects(
+        CLUSTERS[name], {secret: digest(each["data"]) for secret, each in secrets(name).items()}, AUTHORITY
+    )

@@ -14,7 +14,7 @@ from infra.render.kubernetes.documents import manifest
 from infra.render.passwords import ADMIN_TOKEN
 from infra.spec import KubernetesTarget
 from tests.render.clusters import CLUSTERS, plain, secrets
-from tests.render.deployments import PASSWORDS
+from tests.render.deployments import AUTHORITY, PASSWORDS
 
 pytestmark = pytest.mark.parametrize("name", CLUSTERS)
 GOLDEN = Path(__file__).parent / "golden"
@@ -142,10 +142,12 @@ def test_a_changed_setting_or_secret_replaces_the_pods_that_read_it_alone(name: 
     redis = cluster.spec.redis.model_copy(update={"maxmemory": 99 * 1024 * 1024})
     changed = Cluster(cluster.spec.model_copy(update={"redis": redis}), cluster.name)
 
-    assert _replaced(plain_objects(cluster, before), plain_objects(changed, before)) == {"redis"}
+    assert _replaced(plain_objects(cluster, before, AUTHORITY), plain_objects(changed, before, AUTHORITY)) == {"redis"}
     for secret, reader in {"redis": "redis", "sentinel": "sentinel", "functions": "session"}.items():
         after = {**before, secret: "new"}
-        assert _replaced(plain_objects(cluster, before), plain_objects(cluster, after)) == {reader}
+        assert _replaced(plain_objects(cluster, before, AUTHORITY), plain_objects(cluster, after, AUTHORITY)) == {
+            reader
+        }
 
 
 def _replaced(before: dict[str, list[Object]], after: dict[str, list[Object]]) -> set[str]:

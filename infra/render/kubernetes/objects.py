@@ -43,6 +43,7 @@ def digest(*texts: object) -> str:
 
 def pod_template(cluster: Cluster, part: str, files: str, user: int, spec: Object) -> Object:
     """The pods of `part`, which run as `user`; `files` is the digest of what they read."""
+    priority = {"priorityClassName": cluster.target.priority_class} if cluster.target.priority_class else {}
     return {
         "metadata": {"labels": cluster.labels(part), "annotations": {"redis-session-kit/files": files}},
         "spec": {
@@ -67,6 +68,7 @@ def pod_template(cluster: Cluster, part: str, files: str, user: int, spec: Objec
                 }
             ],
         }
+        | priority
         | spec,
     }
 

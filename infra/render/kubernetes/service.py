@@ -23,6 +23,8 @@ DEPLOY_SECRET = "functions"  # noqa: S105 - a name
 PASSWORDS = ("REDIS_PASSWORD", "REDIS_SENTINEL_PASSWORD", "SESSION_ADMIN_TOKEN")
 DEPLOY_PASSWORDS = ("REDIS_DEPLOY_USERNAME", "REDIS_DEPLOY_PASSWORD", "REDIS_SENTINEL_PASSWORD")
 KEYCLOAK_CA_ITEM = KEYCLOAK_CA.removeprefix(f"{TLS}/")
+BUSY_PERCENT = 200
+"""Of the CPU that an instance asks for (100m), at which there is to be another one."""
 SECONDS_TO_DRAIN = 5
 """From the moment a pod ends until the whole cluster has heard of it: meanwhile it goes on answering."""
 
@@ -49,18 +51,33 @@ def service_objects(cluster: Cluster, secrets: Mapping[str, str]) -> list[Object
         ],
     }
     files = digest(secrets[SESSION], secrets[DEPLOY_SECRET])
+    scaled = bool(cluster.target.service_max_replicas)
     spec = {
-        "replicas": cluster.spec.service.replicas,
+        # Where load decides, an update must not set the number back.
+        **({} if scaled else {"replicas": cluster.spec.service.replicas}),
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "selector": {"matchLabels": cluster.labels(SESSION)},
         "template": pod_template(cluster, SESSION, files, USER, pods),
     }
-    ports = [{"name": "https", "port": HTTPS_PORT, "targetPort": "https"}]
+    ports = [{"name": "https", "port": HTTPS_PORT, "targetPort": "https", "appProtocol": "https"}]
     return [
         named(cluster, "v1", "Service", SESSION, spec={"selector": cluster.labels(SESSION), "ports": ports}),
         disruption_budget(cluster, SESSION),
         named(cluster, "apps/v1", "Deployment", SESSION, spec=spec),
+        *([_autoscaler(cluster)] if scaled else []),
     ]
+
+
+def _autoscaler(cluster: Cluster) -> Object:
+    """Removes instances slowly, as it does by itself: a wave of logins comes back (Kubernetes: 5 min by default)."""
+    target = {"type": "Utilization", "averageUtilization": BUSY_PERCENT}
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": SESSION},
+        "minReplicas": cluster.spec.service.replicas,
+        "maxReplicas": cluster.target.service_max_replicas,
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+    }
+    return named(cluster, "autoscaling/v2", "HorizontalPodAutoscaler", SESSION, spec=spec)
 
 
 def _functions(cluster: Cluster) -> Object:

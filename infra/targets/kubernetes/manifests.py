@@ -33,7 +33,7 @@ def manifests(
 ) -> Manifests:
     """Render everything; arguments as those of `secret_objects`."""
     secrets = secret_objects(cluster, passwords, ca, certificates, given)
-    plain = plain_objects(cluster, {name: digest(each["data"]) for name, each in secrets.items()})
+    plain = plain_objects(cluster, {name: digest(each["data"]) for name, each in secrets.items()}, ca)
     return Manifests(
         {f"{name}.yaml": manifest(objects) for name, objects in plain.items()}, manifest(list(secrets.values()))
     )
