@@ -4,7 +4,7 @@ from importlib.resources import files
 from typing import Final
 
 NAME: Final = "redis_session_kit"
-REVISION: Final = 5
+REVISION: Final = 6
 """Raised with every change of a Lua file; a server with a lower one is refused, a higher one is compatible.
 
 Function names end in the schema version (``_v1``): an incompatible change gets new names beside the old ones.

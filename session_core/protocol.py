@@ -155,7 +155,15 @@ def note_old_id(old: Ref, user_id: str, created: int, until: int) -> Call[None]:
 
 def list_user(user_id: str) -> Call[list[tuple[str, Record]]]:
     """List a user's live sessions by creation: digest and record; see `Store.list_user` for what it leaves out."""
-    return Call(("FCALL_RO", "session_list_v1", 1, user_key(user_id)), _read_listing)
+
+    def read_listing(reply: Reply, _now: int) -> list[tuple[str, Record]]:
+        items: Any = _items(reply)
+        return [
+            (_text(digest), Record(user_id, _moment(created), int(expires), int(limit), 0, int(seen), "", meta or b""))
+            for digest, (created, expires, limit, seen, meta, _) in zip(items[::2], items[1::2], strict=True)
+        ]
+
+    return Call(("FCALL_RO", "session_listing_v1", 1, user_key(user_id)), read_listing)
 
 
 def count(keys: Sequence[str]) -> Call[int]:
@@ -228,17 +236,6 @@ def _read_digests(reply: Reply, _now: int) -> tuple[str, ...]:
     return tuple(_text(digest) for digest in _items(digests))
 
 
-def _read_listing(reply: Reply, _now: int) -> list[tuple[str, Record]]:
-    _, *entries = _items(reply)
-    listing = []
-    for entry in entries:
-        digest, fields = _items(entry)
-        record = _record(fields)
-        if record is not None:
-            listing.append((_text(digest), record))
-    return listing
-
-
 def _read_entries(reply: Reply, _now: int) -> list[StreamEntry]:
     found = []
     for stream in _items(reply or []):
@@ -262,11 +259,15 @@ def _record(reply: Reply) -> Record | None:
     if user is None:
         return None
     revoked, reason, actor, evicted = end
-    return Record(  # created has decimals, for the order
-        _text(user), int(float(created or 0)), int(expires or 0), int(limit or 0), int(ttl or 0), int(seen or 0),
+    return Record(
+        _text(user), _moment(created), int(expires or 0), int(limit or 0), int(ttl or 0), int(seen or 0),
         _text(version), meta or b"", sealed or b"", wrap or b"", _text(successor),
         None if revoked is None else int(revoked), _text(reason), _text(actor), tuple(_text(evicted).split()),
     )  # fmt: skip
+
+
+def _moment(created: bytes | None) -> int:
+    return int(float(created or 0))  # its decimals are for the order
 
 
 def _items(reply: Reply) -> list[Reply]:

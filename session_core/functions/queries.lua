@@ -1,25 +1,22 @@
 -- Reads that a plain command cannot do in one step. They write nothing (no-writes), so they are answered by replicas,
 -- by a full server, and by a primary that refuses writes because it has too few replicas.
 
--- What a list shows of a session, as a record that has nothing else; nil if it does not live.
-local function shown(key, now)
-  local user, created, expires, limit, seen, meta, revoked =
-    unpack(redis.call('HMGET', key, 'user', 'created', 'expires', 'limit', 'seen', 'meta', 'revoked'))
-  if not user or revoked or tonumber(expires) <= now then return nil end
-  return {user, created, expires, limit, false, seen, false, meta, false, false, false, false, false, false, false}
-end
-
--- KEYS: the user's sessions by creation. Returns {now, {digest, record}, ...}.
+-- KEYS: the user's sessions by creation. Returns {digest, fields, digest, fields, ...}, what lives of them, oldest first.
 redis.register_function{
-  function_name = 'session_list_v1',
+  function_name = 'session_listing_v1',
   flags = {'no-writes'},
   callback = function(keys)
     local now, tag = now_ms(), tag_of(keys[1])
     local user = string.match(keys[1], '^user_sessions:{%d+}:(.*)$')
-    local reply = {now}
+    local reply = {}
     for _, digest in ipairs(digests_of(tag, user)) do
-      local record = shown(session_key(tag, digest), now)
-      if record then reply[#reply + 1] = {digest, record} end
+      local key = session_key(tag, digest)
+      local fields = redis.call('HMGET', key, 'created', 'expires', 'limit', 'seen', 'meta', 'revoked')
+      local expires, revoked = fields[2], fields[6]
+      if expires and not revoked and tonumber(expires) > now then
+        reply[#reply + 1] = digest
+        reply[#reply + 1] = fields
+      end
     end
     return reply
   end,

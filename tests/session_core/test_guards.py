@@ -54,19 +54,23 @@ async def test_nothing_of_a_dead_record_that_is_still_there_gets_into_a_new_sess
 
 async def test_in_the_very_millisecond_of_its_end_a_session_is_dead(redis: Server) -> None:
     at_its_end = """
-    local session, set = KEYS[1], KEYS[2]
+    local session, set, user = KEYS[1], KEYS[2], KEYS[3]
     local now = now_ms() -- it does not move while a script runs
     redis.call('HSET', session, 'user', 'alice', 'expires', now)
     redis.call('ZADD', set, now, 'x')
-    local found = {load(session, now) and 'read' or '', shown(session, now) and 'listed' or '',
+    redis.call('ZADD', user, now, 'x')
+    local found = {load(session, now) and 'read' or '', #FUNCTIONS.session_listing_v1({user}),
       FUNCTIONS.session_count_v1({set}), #FUNCTIONS.session_users_v1({set}, {9})[2]}
+    redis.call('HSET', session, 'expires', now + 1)
     redis.call('ZADD', set, now + 1, 'x')
     found[5], found[6] = FUNCTIONS.session_count_v1({set}), #FUNCTIONS.session_users_v1({set}, {9})[2]
+    found[7], found[8] = load(session, now) and 'read' or '', #FUNCTIONS.session_listing_v1({user})
     return found"""
     library_as_script = scripts._HEAD.format(flags="") + library.source().partition("\n")[2]
     with redis.admin() as admin:
-        found = admin.eval(library_as_script + at_its_end, 2, "session:{1}:x", "session_index:{1}")
-    assert found == [b"", b"", 0, 0, 1, 1]
+        keys = ("session:{1}:x", "session_index:{1}", "user_sessions:{1}:alice")
+        found = admin.eval(library_as_script + at_its_end, len(keys), *keys)
+    assert found == [b"", 0, 0, 0, 1, 1, b"read", 2]
 
 
 async def test_revoke_all_goes_on_after_a_session_that_the_server_evicted(on_redis: Make, redis: Server) -> None:
