@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 
 from session_core.errors import (
     InvalidInput,
@@ -96,7 +97,7 @@ def as_problem(error: SessionError) -> Problem:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the application a problem document."""
+    """Make every error of the application a problem document; other middleware is added after this."""
 
     @app.exception_handler(Problem)
     async def _problem(_request: Request, error: Problem) -> JSONResponse:
@@ -116,7 +117,9 @@ def install(app: FastAPI) -> None:
         kind = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}.get(error.status_code, "http-error")
         return Problem(error.status_code, kind, str(error.detail)).response()
 
-    @app.exception_handler(Exception)
-    async def _bug(_request: Request, error: Exception) -> JSONResponse:
+    async def bug(_request: Request, error: Exception) -> JSONResponse:
         log.error("unexpected error", exc_info=error)
         return Problem(500, "internal-error", "the request could not be carried out").response()
+
+    # A handler of Exception would answer outside of all other middleware, without what it adds.
+    app.add_middleware(ServerErrorMiddleware, handler=bug)

@@ -1,5 +1,7 @@
 """Headers of every answer: what browsers may do with it, and that no other origin reads it."""
 
+import re
+
 import pytest
 
 from session_core.service.middleware import YEAR_SECONDS
@@ -26,6 +28,23 @@ async def test_every_answer_says_what_browsers_may_do_with_it(service: Service) 
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
         assert headers.get_list("cache-control") == ["no-store"]
+
+
+async def test_so_does_the_answer_to_an_error_that_nobody_expected(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def bug() -> None:
+        message = "a secret of the server"
+        raise RuntimeError(message)
+
+    service.app.add_api_route("/bug", bug)
+    answer = await service.browser().get("/bug", headers=OUTSIDE)
+    assert (answer.status_code, answer.json()["title"]) == (500, "internal error")
+    assert "secret" not in answer.text
+    assert "a secret of the server" in caplog.text
+    assert {*answer.headers} >= {"x-content-type-options", "content-security-policy", "strict-transport-security"}
+    requests = (await service.browser().get("/metrics", headers=ADMIN)).text
+    assert re.search(r'route="/bug",status="500"', requests), requests
 
 
 async def test_over_tls_browsers_are_told_to_come_back_over_tls_but_not_to_a_machine_of_a_developer(
