@@ -48,6 +48,13 @@ def reads(group: Group, node: str, command: str = "hmget") -> int:
         return int(admin.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
 
 
+async def spares(group: Group, primary: str, calls: Callable[[], Awaitable[None]], command: str) -> bool:
+    """Tell whether the primary is asked nothing by these calls."""
+    before = reads(group, primary, command)
+    await calls()
+    return reads(group, primary, command) == before
+
+
 def replicas(group: Group) -> list[str]:
     primary = group.primary()
     return [node for node in NODES if node != primary]
@@ -76,18 +83,23 @@ async def answered_by_replicas(group: Group, sessions: SessionManager, session: 
 async def test_replicas_answer_reads_and_the_primary_is_spared(group: Group, sessions: SessionManager) -> None:
     session = await sessions.create_session("alice", {"n": 1})
     await answered_by_replicas(group, sessions, session)
-    before = reads(group, group.primary())
-    found = [await sessions.get_session(session.session_id) for _ in range(50)]
-    assert [one.metadata for one in found if one] == [{"n": 1}] * 50
-    assert reads(group, group.primary()) == before
-    assert [one.handle for one in await sessions.get_user_sessions("alice")] == [session.handle]
+    primary = group.primary()
+
+    async def gets() -> None:
+        found = [await sessions.get_session(session.session_id) for _ in range(50)]
+        assert [one.metadata for one in found if one] == [{"n": 1}] * 50
+
+    async def lists() -> None:
+        assert [one.handle for one in await sessions.get_user_sessions("alice")] == [session.handle]
+
+    # Where a busy machine is late to look at the replicas, they are not known to be in step, and the primary answers.
+    await until(lambda: spares(group, primary, gets, "hmget"), 30)
+    await until(lambda: spares(group, primary, lists, "fcall_ro"), 30)
     assert await sessions.count_user_sessions("alice") == 1
     assert "alice" in await sessions.list_active_users()
-    before = reads(group, group.primary(), "fcall_ro")
-    await sessions.get_user_sessions("alice")
-    assert reads(group, group.primary(), "fcall_ro") == before
+    before = reads(group, primary, "fcall_ro")
     await sessions.get_user_sessions("alice", consistent=True)
-    assert reads(group, group.primary(), "fcall_ro") == before + 1
+    assert reads(group, primary, "fcall_ro") == before + 1
 
 
 async def test_a_session_is_there_at_once_wherever_it_is_looked_for(
