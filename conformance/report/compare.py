@@ -78,12 +78,9 @@ def page(found: Comparison) -> str:
         f"Made by `conformance compare` from {len(found.reports)} runs, {dates[0]} to {dates[-1]}.",
         f"Examined: {', '.join(versions)}.",
         "",
-        "| run | verdict | s | requirements |",
-        "|---|---|---|---|",
-        *(
-            f"| {name} | {report.verdict} | {report.seconds:g} | {_counts(report)} |"
-            for name, report in found.reports.items()
-        ),
+        "| run | profiles | verdict | s | requirements |",
+        "|---|---|---|---|---|",
+        *(_row(name, report) for name, report in found.reports.items()),
         "",
         "Every run has the same verdict, and the same word on each MUST." if found.agree else "The runs disagree.",
         *(f"\n* {each}" for each in found.differences),
@@ -100,6 +97,7 @@ def page(found: Comparison) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _counts(report: Report) -> str:
+def _row(name: str, report: Report) -> str:
     statuses = [line.status for line in report.requirements]
-    return ", ".join(f"{statuses.count(each)} {each}" for each in dict.fromkeys(statuses))
+    counts = ", ".join(f"{statuses.count(each)} {each}" for each in dict.fromkeys(statuses))
+    return f"| {name} | {report.config['profiles'] or 'all'} | {report.verdict} | {report.seconds:g} | {counts} |"

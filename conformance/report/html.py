@@ -90,7 +90,8 @@ def _timelines(report: Report, histories: Path) -> list[str]:
 def _facts(report: Report) -> list[tuple[str, str]]:
     made = report.implementation
     return [
-        *(("version of " + name, value) for name, value in {**made.versions, **report.engine}.items()),
+        *(("version of " + name, value) for name, value in made.versions.items()),
+        *report.engine.items(),
         ("features", ", ".join(made.features)),
         *report.config.items(),
     ]

@@ -1,5 +1,6 @@
 """report.json: the machine's form. A change of its fields is a new schema version."""
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class Report(_Frozen):
     seconds: float
     implementation: Implementation
     engine: Mapping[str, str]
-    """Versions of the suite and of Python."""
+    """Versions of the suite and of Python, and the machine that they ran on."""
     config: Mapping[str, str]
     """Settings of the run and of the connection, without secrets."""
     profiles: tuple[ProfileLine, ...]
@@ -98,7 +99,11 @@ def report(
         implementation=Implementation(
             kind=target.kind, name=target.name, features=tuple(sorted(target.features)), versions=software
         ),
-        engine={"conformance": version("redis-session-kit"), "python": platform.python_version()},
+        engine={
+            "conformance": version("redis-session-kit"),
+            "python": platform.python_version(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        },
         config={**asked, **settings, "REDIS_CA_FILE": "given" if target.connect.get("redis_ca_file") else "none"},
         profiles=tuple(_profile(name, those) for name, those in by_profile(results).items()),
         requirements=tuple(_line(each) for each in results),
