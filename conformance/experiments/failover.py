@@ -21,6 +21,8 @@ from session_core.address import Address
 MAX_LAG_SECONDS = 10
 """min-replicas-max-lag: so long a replica that says nothing still counts."""
 STRANDED, NEWCOMER = "stranded", "newcomer"
+TYPICAL = 0.95
+"""Share of the turns for which the recovery time is promised."""
 DOWN_SECONDS = 5
 """A replica or a Sentinel stays away for so long."""
 
@@ -63,8 +65,9 @@ async def partition_primary(lab: Lab) -> None:
     """The primary hears no other node; clients go on reaching it, and one of them knows no other node."""
 
     async def strike(primary: Address, load: Load) -> None:
-        cut = lab.recorder.now()
         async with lab.fault("partition", primary):
+            cut = lab.recorder.now()
+            lab.recorder.fault("cut")
             await bites(lab, primary)
             await _stranded(lab, primary, load, cut + 2 * MAX_LAG_SECONDS)
 
@@ -113,11 +116,16 @@ async def kill_sentinel(lab: Lab) -> None:
 @judges(kill_replica, "HA-REPL-001")
 @judges(kill_sentinel, "HA-SENT-001")
 def writes_are_accepted_again(histories: Sequence[History]) -> Finding:
-    """The longest time without an accepted login is within the bound."""
+    """The longest time without an accepted login is within the bound, in 95 of 100 turns if there are so many.
+
+    An election that no Sentinel wins is held again after twice the failover timeout (redis.io: Sentinel).
+    """
     gaps = [longest_gap(history) for history in histories]
     bounds = [float(begin.fields["bound"]) for history in histories if (begin := history.fault("begin"))]
     bound = min(bounds, default=0.0)
     wrong = [f"nothing was accepted for {gap:.1f} s" for gap in gaps if gap > bound]
+    if quantile(gaps, TYPICAL) <= bound:
+        wrong = []
     finding = violated(f"logins are accepted again within {bound:g} s", wrong, gap_figures(gaps), looked=len(gaps))
     return bitten(histories, finding)
 
@@ -219,7 +227,7 @@ def a_primary_that_is_cut_off_stops_taking_logins(histories: Sequence[History]) 
     bound = MAX_LAG_SECONDS + 2
     wrong, refused = [], 0
     for history in histories:
-        cut = history.fault("begin")
+        cut = history.fault("cut")  # the packet filter has its last rule
         for op in history.calls("create", None):
             if op.client == STRANDED and cut and op.start > cut.at + bound:
                 refused += op.outcome != "ok"

@@ -129,10 +129,10 @@ class Miscounting(SessionManager):
 
 
 class MiscountingAll(SessionManager):
-    """Counts one session of all too many."""
+    """Counts every session of all twice."""
 
     async def count_active_sessions(self) -> int:
-        return await super().count_active_sessions() + 1
+        return 2 * await super().count_active_sessions()
 
 
 class LongGrace(SessionManager):

@@ -1,5 +1,6 @@
 """The suite can fail: each broken library or deployment fails the requirements meant for it, and no other."""
 
+import fcntl
 import json
 import os
 import re
@@ -28,12 +29,14 @@ from session_core import Settings
 from session_core.address import Address
 from session_core.deploy import load_functions
 from tests.conformance import mutants
+from tests.conformance.conftest import ROOT
 from tests.conformance.made import entries
 from tests.session_core import servers
 
-pytestmark = pytest.mark.engine
 WANTED = os.environ.get("KIT_TEST_MATRIX")
-"""Entries of a name like this; `make prove` asks for all. Without it, those that `make test` can afford."""
+"""Entries of a name like this, each recorded; `make prove` asks for all. Without it, what `make test` can afford."""
+RECORD = ROOT / "docs/reports/conformance/matrix.json"
+"""What each entry failed when it was last run, and how long that took (s)."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ def wait_until_ready(url: str, seconds: float = 30) -> None:
             return
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     "broken",
     [each for each in MATRIX if (re.search(WANTED, each.name) if WANTED else each.ci)],
@@ -175,6 +179,7 @@ async def test_what_is_broken_is_found_and_nothing_else(
     if broken.library:
         monkeypatch.setattr(lab, "SessionManager", getattr(mutants, broken.library))
     said: list[str] = []
+    began = time.monotonic()
     async with target_of(broken, tmp_path, plain) as target:
         with prometheus(tmp_path) if broken.prometheus else nullcontext("") as address:
             seen = target.watched_by(address)
@@ -184,3 +189,28 @@ async def test_what_is_broken_is_found_and_nothing_else(
     assert failed.keys() >= set(broken.fails), (failed, said)
     assert broken.more or failed.keys() == set(broken.fails), failed
     assert [each for each in results if each.status == "error"] == []
+    if WANTED:
+        record(broken, sorted(failed), time.monotonic() - began)
+
+
+def record(broken: Broken, failed: list[str], seconds: float) -> None:
+    """Keep it, in the order of the matrix; several pieces of it may run at once."""
+    with RECORD.open("r+" if RECORD.exists() else "w+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        known = {each["name"]: each for each in json.loads(file.read() or "[]")}
+        known[broken.name] = {"name": broken.name, "runs": broken.runs, "failed": failed, "seconds": round(seconds)}
+        file.seek(0)
+        file.truncate()
+        json.dump([known[each.name] for each in MATRIX if each.name in known], file, indent=1)
+        file.write("\n")
+
+
+def test_every_entry_has_been_run_and_what_it_failed_is_kept() -> None:
+    """After a change of the matrix run the entry: KIT_TEST_MATRIX=NAME pytest tests/conformance/test_matrix.py."""
+    kept = {each["name"]: each for each in json.loads(RECORD.read_text())}
+
+    assert kept.keys() == {each.name for each in MATRIX}
+    for broken in MATRIX:
+        failed = set(kept[broken.name]["failed"])
+        assert kept[broken.name]["runs"] == broken.runs
+        assert failed >= set(broken.fails) if broken.more else failed == set(broken.fails), broken.name
