@@ -87,4 +87,4 @@ prove: tools test-tools ## what takes longer than a test: mutants of the Lua, mo
 	@$(RUN) KIT_TEST_MODEL_EXAMPLES=400 KIT_TEST_FAILOVERS=5 python -m pytest -s tests/session_core/test_{model,histories}.py
 	@$(RUN) KIT_TEST_MATRIX=. python -m pytest -s tests/conformance/test_matrix.py
 	@$(MAKE) --no-print-directory test-cluster
-	@$(RUN) conformance run --out conformance-report
+	@$(RUN) conformance run --kills 20 --out conformance-report

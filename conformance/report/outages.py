@@ -5,17 +5,17 @@ from collections.abc import Iterable, Mapping
 from conformance.report.model import Line
 from conformance.run import Result
 
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "faults": ("faults",),
-    "s without an accepted login: p50, p95, max": ("gap_p50_s", "gap_p95_s", "gap_max_s"),
-    "confirmed logins: lost, of": ("lost", "durable"),
-    "not confirmed: lost, of": ("lost_unconfirmed", "unconfirmed"),
-    "without WAIT: lost, of": ("lost_without_wait", "without_wait"),
-    "confirmed logouts: undone, of": ("back", "judged"),
-    "sessions of a user: most, limit": ("most_at_once", "limit"),
-    "s until in step: p50, max": ("settled_p50_s", "settled_max_s"),
+COLUMNS: Mapping[str, str] = {
+    "faults": "{faults}",
+    "s without an accepted login: p50 / p95 / max": "{gap_p50_s} / {gap_p95_s} / {gap_max_s}",
+    "confirmed logins lost": "{lost} of {durable}",
+    "unconfirmed ones lost": "{lost_unconfirmed} of {unconfirmed}",
+    "lost without WAIT": "{lost_without_wait} of {without_wait}",
+    "confirmed logouts undone": "{back} of {judged}",
+    "most sessions of a user": "{most_at_once}, limit {limit}",
+    "s until in step: p50 / max": "{settled_p50_s} / {settled_max_s}",
 }
-"""Head of a column, and the figures of the evidence that it shows."""
+"""Head of a column, and what it shows of the evidence."""
 HEAD = ("experiment", *COLUMNS)
 
 
@@ -25,8 +25,12 @@ def outages(lines: Iterable[Line | Result]) -> list[tuple[str, ...]]:
     for line in lines:
         if "faults" in line.evidence:
             found.setdefault(line.experiment, {}).update(line.evidence)
-    return [(name, *(_cell(figures, names) for names in COLUMNS.values())) for name, figures in found.items()]
+    return [(name, *(_cell(figures, form) for form in COLUMNS.values())) for name, figures in found.items()]
 
 
-def _cell(figures: Mapping[str, float | int | str], names: tuple[str, ...]) -> str:
-    return ", ".join(str(figures[name]) for name in names if name in figures)
+def _cell(figures: Mapping[str, float | int | str], form: str) -> str:
+    """Empty where the experiment has no such figures."""
+    try:
+        return form.format_map(figures)
+    except KeyError:
+        return ""

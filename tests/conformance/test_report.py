@@ -139,7 +139,7 @@ def test_runs_that_agree_are_counted_together(tmp_path: Path) -> None:
 
     assert (found.agree, found.exit_code) == (True, 0)
     assert "Every run has the same verdict" in text
-    assert "| kill_primary | 3 | 4, 4, 4 | 0, 6 | 3, 3 | 0, 0 |" in text
+    assert "| kill_primary | 3 | 4 / 4 / 4 | 0 of 6 | 3 of 3 | 0 of 0 |" in text
 
 
 def test_runs_that_disagree_are_inconclusive_and_say_where(tmp_path: Path) -> None:
@@ -148,13 +148,13 @@ def test_runs_that_disagree_are_inconclusive_and_say_where(tmp_path: Path) -> No
     assert (found.agree, found.exit_code) == (False, 2)
     [difference] = found.differences
     assert "HA-KILL-002: pass in " in difference
-    assert "| kill_primary | 3 | 4, 4, 4 | 1, 6 |" in page(found)
+    assert "| kill_primary | 3 | 4 / 4 / 4 | 1 of 6 |" in page(found)
 
 
 def test_the_page_counts_what_was_lost_and_how_long_nothing_was_accepted(tmp_path: Path) -> None:
     text = (killed(tmp_path / "one", 2) / "report.html").read_text()
 
-    assert "<td>kill_primary</td><td>2</td><td>4, 4, 4</td><td>0, 4</td><td>2, 2</td>" in text
+    assert "<td>kill_primary</td><td>2</td><td>4 / 4 / 4</td><td>0 of 4</td><td>2 of 2</td>" in text
     assert text.count("<svg") == 1, "the turn with the longest gap"
 
 
