@@ -17,7 +17,7 @@ from session_core.errors import SessionError
 
 Status = Literal["pass", "fail", "unknown", "not_supported", "skipped", "error"]
 Say = Callable[[str], None]
-EXPERIMENT_SECONDS = 300
+EXPERIMENT_SECONDS = 600
 
 
 @dataclass(frozen=True)
