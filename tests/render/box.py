@@ -85,6 +85,11 @@ while [ "$idle" -lt 60 ] && ! grep -qs '^CONFIG SET' "$BOX/local"; do
   if [ "$before" = "$(cat "$BOX/clock")" ]; then idle=$((idle + 1)); else idle=0; fi
 done
 """,
+    # As of a file that is well formed, unless a test says otherwise.
+    "redis-check-aof": r"""
+echo "redis-check-aof $*" >>"$BOX/argv"
+[ ! -e "$BOX/broken" ]
+""",
     "redis-sentinel": r"""
 echo "redis-sentinel $*" >>"$BOX/argv"
 cp "$1" "$BOX/server.conf"
@@ -217,7 +222,7 @@ class Box:
 
     def use_engine(self, engine: str) -> None:
         """Put the fakes under the names of another engine's programs."""
-        for name in ("cli", "server", "sentinel"):
+        for name in ("cli", "server", "sentinel", "check-aof"):
             (self.root / "bin" / f"redis-{name}").rename(self.root / "bin" / f"{engine}-{name}")
 
     def world(self, at: int = 0, /, *, named: str | Sequence[str | None] | None = None, **nodes: str | None) -> None:
@@ -254,6 +259,10 @@ class Box:
         path.parent.mkdir(exist_ok=True)
         path.touch()
         os.utime(path, (time, time))
+
+    def breaks(self) -> None:
+        """Let the append-only file be one that the server refuses."""
+        (self.root / "broken").touch()
 
     def run(self, *words: str, until: int = DEFAULT_UNTIL, serve: bool = False, **environment: str) -> Outcome:
         """Run the script to its end: a started server, an exit, or a stop of the container at second `until`.

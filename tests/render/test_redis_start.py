@@ -267,3 +267,49 @@ def test_a_replica_that_somebody_has_promoted_holds_what_it_holds(starting: Call
     box.run(serve=True)
     assert not (box.data / "kit-unsynced").exists()
     assert not (box.root / "stopped").exists()
+
+
+@pytest.mark.parametrize("engine", ["redis", "valkey"])
+def test_a_broken_file_of_a_replica_that_did_not_sync_is_set_aside_until_it_has(
+    starting: Callable[..., Box], engine: str
+) -> None:
+    box = starting(at_0=SYNCING)
+    box.use_engine(engine)
+    box.run(serve=True)
+    box.breaks()
+
+    outcome = box.run(serve=True)
+    assert "the append-only file is broken, and set aside as" in outcome.log
+    assert not (box.data / "appendonlydir").exists()
+    assert (box.data / "kit-unreadable/appendonly.aof.1.incr.aof").exists()
+    assert (box.data / "kit-unsynced").read_text() == "100\n", "in an election it counts with what it held"
+
+    box.answers(box.itself, {"INFO everything": IN_STEP})
+    box.run(serve=True)
+    assert not (box.data / "kit-unreadable").exists()
+
+
+def test_a_file_that_its_server_has_not_refused_yet_is_left_alone(starting: Callable[..., Box]) -> None:
+    box = starting(at_0=SYNCING)
+    box.breaks()
+    box.run(serve=True)
+    assert (box.data / "appendonlydir").exists()
+    assert "check-aof" not in box.noted("argv"), "nor read for nothing"
+
+
+def test_a_file_that_is_well_formed_is_left_alone(starting: Callable[..., Box]) -> None:
+    box = starting(at_0=SYNCING)
+    for _ in range(2):
+        box.run(serve=True)
+    assert "check-aof" in box.noted("argv")
+    assert (box.data / "appendonlydir").exists()
+
+
+def test_the_data_of_a_primary_is_never_set_aside(redis: NewBox) -> None:
+    box = redis("redis-1")
+    box.holds(100)
+    (box.data / "kit-unsynced").write_text("100\n")
+    (box.data / "kit-force-primary").touch()
+    box.breaks()
+    assert box.run().role == "primary"
+    assert (box.data / "appendonlydir").exists()

@@ -17,6 +17,7 @@ for node in $NODES; do [ "$node" = "$SELF" ] || PEERS="$PEERS $node"; done
 
 FIRST=${NODES%% *}
 UNSYNCED=$DATA/kit-unsynced       # holds what this node held when it last started as a replica; gone once it has synced
+UNREADABLE=$DATA/kit-unreadable   # an append-only file that the server refused, until the first sync is complete
 FORCE=$DATA/kit-force-primary     # made by an operator: this node is to be primary, whatever the others say
 SENTINEL_GRACE=${SENTINEL_GRACE:-10}  # s to wait for the Sentinels' word before an election does without it
 ABSENT_GRACE=${ABSENT_GRACE:-20}      # s to wait for a missing node before a majority elects without it
@@ -41,6 +42,22 @@ held() {
     [ "$file_time" -le "$held_time" ] || held_time=$file_time
   done
   echo "$held_time"
+}
+
+# broken: whether the append-only file is not well formed to its end.
+broken() {
+  "$ENGINE-check-aof" "$DATA/appendonlydir/appendonly.aof.manifest" >/dev/null 2>&1
+  [ $? -eq 1 ]
+}
+
+# set_aside: a replica that did not get as far as its first sync when it last started may have a file that its server
+# refuses: after a disk was full Redis leaves zeros in the middle (aof.c: a short write is cut off, and the file, opened
+# without O_APPEND, goes on where it had ended). The sync replaces that file; with it, the server would never come to one.
+set_aside() {
+  [ -e "$UNSYNCED" ] && [ -e "$DATA/appendonlydir" ] && broken || return 0
+  log "the append-only file is broken, and set aside as $UNREADABLE until the first sync is complete"
+  rm -rf "$UNREADABLE"
+  mv "$DATA/appendonlydir" "$UNREADABLE"
 }
 
 # local_user RULES...: a line of an ACL file, for a user `local` whose password never leaves this container.
@@ -180,7 +197,7 @@ become_eligible() {
       *master_link_status:up*)
         case $info in
           *aof_rewrite_in_progress:1* | *aof_rewrite_scheduled:1*) ;;
-          *) rm -f "$UNSYNCED"
+          *) rm -rf "$UNSYNCED" "$UNREADABLE"
              local_cli "$PORT" "CONFIG SET replica-priority 100" >/dev/null && break ;;
         esac ;;
       *role:master*) rm -f "$UNSYNCED"; break ;;
@@ -237,6 +254,7 @@ main() {
       become_eligible & ;;
     replica*)
       before=$(held)
+      set_aside
       keep "$before" "$UNSYNCED"
       prepare "replicaof ${decision#replica }" "replica-priority 0"
       become_eligible & ;;
