@@ -25,7 +25,7 @@ PASSWORD_BYTES = 32
 
 
 async def full_disk(lab: Lab) -> None:
-    """The primary's disk is full until a login was refused and sessions were read; then there is room."""
+    """The primary's disk is full until a login was refused and sessions were read; with room again it is restarted."""
 
     async def strike(primary: Address, load: Load) -> None:
         async with lab.client(READER) as reader, lab.client(PROBER) as prober:
@@ -40,6 +40,10 @@ async def full_disk(lab: Lab) -> None:
                 await gather_limited(reader.inspect(each) for each in kept)
                 await asyncio.sleep(AFTER)
         lab.recorder.fault("room")
+        async with lab.fault("handover", primary):
+            await asyncio.sleep(AFTER)
+        async with lab.fault("restart", primary):
+            lab.recorder.fault("restarted")
 
     await outage(lab, strike)
 
@@ -139,6 +143,14 @@ def logins_are_taken_when_there_is_room(histories: Sequence[History]) -> Finding
     wrong = [f"nothing was taken for {each:.1f} s" for each in took if each > bound]
     figures = {"took_max_s": round(quantile(took, 1), 2)}
     return bitten(histories, violated(f"a login is taken within {bound:g} s", wrong, figures, looked=len(took)))
+
+
+@judges(full_disk, "OPS-DISK-005")
+def a_node_that_was_full_comes_back(histories: Sequence[History]) -> Finding:
+    """After a restart it is in step again: its files can be read, or it does without them."""
+    wrong = [str(never.fields["problem"]) for history in histories if (never := history.fault("unsettled"))]
+    looked = sum(history.fault("restarted") is not None for history in histories)
+    return bitten(histories, violated("every node is in step", wrong, {"restarts": looked}, looked=looked))
 
 
 @judges(full_disk, "OPS-DISK-004")

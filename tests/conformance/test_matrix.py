@@ -52,6 +52,7 @@ class Broken:
     containers: bool = False
     sentinels: int = 3
     unhealed: bool = False
+    unsettled: bool = False
     failover: str = ""
     prometheus: str = ""
     more: bool = False
@@ -175,6 +176,7 @@ async def test_what_is_broken_is_found_and_nothing_else(
 ) -> None:
     if broken.unhealed:
         monkeypatch.setattr(DockerFaults, "inject", inject_for_good)
+    if broken.unhealed or broken.unsettled:
         monkeypatch.setattr(load, "SETTLE_SECONDS", 25)
     if broken.library:
         monkeypatch.setattr(lab, "SessionManager", getattr(mutants, broken.library))

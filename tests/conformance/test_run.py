@@ -16,7 +16,7 @@ from tests.conformance.conftest import ROOT
 
 pytestmark = pytest.mark.engine
 KILL = ("HA-KILL-001", "HA-KILL-002", "HA-KILL-003", "HA-KILL-004", "HA-KILL-005")
-UPKEEP = (*(f"OPS-DISK-{n:03}" for n in (1, 2, 3, 4)), *(f"OPS-PASS-{n:03}" for n in (1, 2, 3)))
+UPKEEP = (*(f"OPS-DISK-{n:03}" for n in (1, 2, 3, 4, 5)), *(f"OPS-PASS-{n:03}" for n in (1, 2, 3)))
 
 
 def left_by(process: int) -> list[str]:
