@@ -19,7 +19,7 @@ from conformance.report import HISTORIES, write
 from conformance.report.compare import compare, page
 from conformance.report.model import Report, Span, report
 from conformance.report.outages import HEAD, outages
-from conformance.report.verify import ReportError, verify
+from conformance.report.verify import ReportError, judged_again, verify
 from conformance.requirements import register
 from conformance.run import Choice, Run
 from conformance.targets import Target
@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(do=_list)
     checking = commands.add_parser("verify-report", help="compute the verdict again from the histories of a report")
     checking.add_argument("directory", type=Path)
+    checking.add_argument("--write", action="store_true", help="write the report anew, as it is judged now")
     checking.set_defaults(do=_verify)
     comparing = commands.add_parser("compare", help="several reports with their histories, side by side")
     comparing.add_argument("directories", type=Path, nargs="+", metavar="DIR")
@@ -186,6 +187,8 @@ def _list(asked: argparse.Namespace) -> int:
 
 
 def _verify(asked: argparse.Namespace) -> int:
+    if asked.write:
+        write(judged_again(asked.directory), asked.directory)
     found = verify(asked.directory)
     for difference in found.differences:
         sys.stdout.write(f"{difference}\n")

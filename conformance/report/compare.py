@@ -78,7 +78,7 @@ def page(found: Comparison) -> str:
         f"Made by `conformance compare` from {len(found.reports)} runs, {dates[0]} to {dates[-1]}.",
         f"Examined: {', '.join(versions)}.",
         "",
-        "| run | profiles | verdict | s | requirements |",
+        "| run | asked for | verdict | s | requirements |",
         "|---|---|---|---|---|",
         *(_row(name, report) for name, report in found.reports.items()),
         "",
@@ -100,4 +100,5 @@ def page(found: Comparison) -> str:
 def _row(name: str, report: Report) -> str:
     statuses = [line.status for line in report.requirements]
     counts = ", ".join(f"{statuses.count(each)} {each}" for each in dict.fromkeys(statuses))
-    return f"| {name} | {report.config['profiles'] or 'all'} | {report.verdict} | {report.seconds:g} | {counts} |"
+    asked = f"{report.config['profiles']} {report.config['ids']}".strip() or "all"
+    return f"| {name} | {asked} | {report.verdict} | {report.seconds:g} | {counts} |"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -82,7 +82,6 @@ def report(
     target: Target, software: Mapping[str, str], choice: Choice, results: Sequence[Result], span: Span
 ) -> Report:
     """Put a run together; `software` is name and version by node."""
-    found = verdict(results, choice.profiles)
     settings = {name.upper(): HIDDEN if _secret(name, value) else str(value) for name, value in target.connect.items()}
     asked = {
         "profiles": " ".join(sorted(choice.profiles)),
@@ -92,8 +91,7 @@ def report(
         "recovery_seconds": f"{choice.recovery_seconds:g}",
     }
     return Report(
-        verdict=found,
-        exit_code=EXIT_CODES[found],
+        **_outcome(results, choice.profiles),
         date=span.began.astimezone(UTC).isoformat(timespec="seconds"),
         seconds=round(span.seconds, 1),
         implementation=Implementation(
@@ -105,9 +103,22 @@ def report(
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         },
         config={**asked, **settings, "REDIS_CA_FILE": "given" if target.connect.get("redis_ca_file") else "none"},
-        profiles=tuple(_profile(name, those) for name, those in by_profile(results).items()),
-        requirements=tuple(_line(each) for each in results),
     )
+
+
+def rejudged(former: Report, results: Sequence[Result]) -> Report:
+    """The report of the same run, as other judges see it."""
+    return former.model_copy(update=_outcome(results, frozenset(former.config["profiles"].split())))
+
+
+def _outcome(results: Sequence[Result], profiles: frozenset[str]) -> dict[str, Any]:
+    found = verdict(results, profiles)
+    return {
+        "verdict": found,
+        "exit_code": EXIT_CODES[found],
+        "profiles": tuple(_profile(name, those) for name, those in by_profile(results).items()),
+        "requirements": tuple(_line(each) for each in results),
+    }
 
 
 def _profile(name: str, results: Sequence[Result]) -> ProfileLine:

@@ -8,9 +8,8 @@ from pydantic import ValidationError
 
 from conformance.history import History
 from conformance.report import HISTORIES, JSON
-from conformance.report.model import Line, Report
+from conformance.report.model import Line, Report, rejudged
 from conformance.run import Result, judge
-from conformance.verdict import EXIT_CODES, verdict
 
 JUDGED = {"pass", "fail", "unknown"}
 
@@ -46,18 +45,28 @@ def verify(directory: Path) -> Verified:
         ReportError: no report, of another schema, or its histories are missing or broken.
     """
     report = read(directory)
+    now = judged_again(directory)
+    differences = [
+        f"{line.requirement.id}: the report says {line.status}, the histories say {seen.status} ({seen.actual})"
+        for line, seen in zip(report.requirements, now.requirements, strict=True)
+        if line.status != seen.status
+    ]
+    if now.exit_code != report.exit_code and not differences:
+        differences.append(f"the report says exit code {report.exit_code}, its results say {now.exit_code}")
+    return Verified(now.exit_code, tuple(differences))
+
+
+def judged_again(directory: Path) -> Report:
+    """The report as the judges of this version see its histories.
+
+    Raises:
+        ReportError: as `verify`.
+    """
+    report = read(directory)
     results = [
         again(line, {file: directory / HISTORIES / file for file in line.histories}) for line in report.requirements
     ]
-    differences = [
-        f"{line.requirement.id}: the report says {line.status}, the histories say {result.status} ({result.actual})"
-        for line, result in zip(report.requirements, results, strict=True)
-        if line.status != result.status
-    ]
-    code = EXIT_CODES[verdict(results, frozenset(report.config["profiles"].split()))]
-    if code != report.exit_code and not differences:
-        differences.append(f"the report says exit code {report.exit_code}, its results say {code}")
-    return Verified(code, tuple(differences))
+    return rejudged(report, results)
 
 
 def again(line: Line, files: Mapping[str, Path]) -> Result:
@@ -67,7 +76,9 @@ def again(line: Line, files: Mapping[str, Path]) -> Result:
         ReportError: a history is missing or broken.
     """
     if line.status not in JUDGED:
-        return Result(line.requirement, line.status, actual=line.actual)
+        return Result(
+            line.requirement, line.status, line.expected, line.actual, line.evidence, line.experiment, line.histories
+        )
     try:
         return judge(line.requirement, {name: History.read(path) for name, path in files.items()})
     except FileNotFoundError as error:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from conformance.cli import main
 from conformance.history import History, Recorder
 from conformance.report import HISTORIES, write
 from conformance.report.compare import compare, page
@@ -96,6 +97,15 @@ def test_a_report_that_says_otherwise_than_its_histories_is_found_out(out: Path)
     record(out / HISTORIES, "", "")
     [difference] = verify(out).differences
     assert difference.startswith("SEC-TLS-001: the report says fail, the histories say pass")
+
+
+def test_a_report_is_written_anew_as_its_histories_are_judged_now(out: Path) -> None:
+    record(out / HISTORIES, "", "")
+
+    assert main(["verify-report", str(out), "--write"]) == 0
+    found = json.loads((out / "report.json").read_text())
+    assert [each["status"] for each in found["requirements"]] == ["pass", "not_supported"]
+    assert verify(out).differences == ()
 
 
 def test_a_verdict_that_does_not_follow_from_the_results_is_found_out(out: Path) -> None:
