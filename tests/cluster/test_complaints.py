@@ -3,7 +3,6 @@
 import json
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +10,11 @@ import pytest
 from infra.targets.kubernetes.kubectl import complaints, kubectl
 from tests.cluster.kit import eventually
 
-pytestmark = [pytest.mark.engine, pytest.mark.cluster]
+pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.usefixtures("kubeconfig")]
 
 
 @pytest.fixture(name="namespace")
-def _namespace(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+def _namespace() -> Iterator[str]:
     name = f"test-{secrets.token_hex(3)}"
     kubectl("create", "namespace", name)
     try:
@@ -36,7 +34,7 @@ def test_an_image_that_is_not_there_and_a_machine_that_is_too_small(namespace: s
     kubectl("apply", "-f", "-", text=pod("memory", namespace, resources={"requests": {"memory": "900Gi"}}))
 
     def said() -> bool:
-        text = "\n".join(complaints(namespace))
+        text = "\n".join(map(str, complaints(namespace)))
         return "pod/image: main: " in text and "ImagePull" in text and "pod/memory: 0/" in text
 
     eventually("both are said", said)
@@ -48,5 +46,9 @@ def test_pods_that_a_quota_refuses(namespace: str) -> None:
 
     found = eventually("it is said", lambda: complaints(namespace))
     assert len(found) == 1
-    assert found[0].startswith("replicaset/many-")
-    assert "exceeded quota: small" in found[0]
+    assert found[0].about.startswith("replicaset/many-")
+    assert "exceeded quota: small" in found[0].reason
+    assert found[0].lasting
+
+    kubectl("--namespace", namespace, "scale", "deployment", "many", "--replicas=0")
+    eventually("what is over is not said any more", lambda: not complaints(namespace))

@@ -53,10 +53,20 @@ class KubernetesDeployment(pulumi.ComponentResource):
                 # Of the secrets they have a hash alone, so that a preview may show what changes.
                 "plain": pulumi.Output.unsecret(rendered.apply(lambda both: dict(both.plain))),
                 "secrets": pulumi.Output.secret(rendered.apply(lambda both: both.secrets)),
-                "storageClass": cluster.target.storage_class,
+                "needs": _needs(cluster),
                 "deleteData": cluster.target.delete_data,
             },
             child,
         )
         self.outputs = outputs(cluster, certificates.ca_pem, credentials.passwords)
         self.register_outputs(dict(self.outputs))
+
+
+def _needs(cluster: Cluster) -> list[str]:
+    """What must be in the cluster before, as kubectl names it."""
+    classes = {
+        "storageclass": cluster.target.storage_class,
+        "priorityclass": cluster.target.priority_class,
+        "ingressclass": cluster.target.ingress_class,
+    }
+    return [f"{kind}/{name}" for kind, name in classes.items() if name]

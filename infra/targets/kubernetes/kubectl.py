@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 ANSWER_SECONDS = 20
@@ -11,6 +12,10 @@ LAST_LINES = 12
 """Lines of a failed command's output that its error shows."""
 FINE = frozenset({"ContainerCreating", "PodInitializing"})
 """Why a container may wait although nothing is wrong."""
+LASTING = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"}
+)
+"""Why it may wait for ever (Kubernetes: pkg/kubelet/images/types.go, pkg/kubelet/kuberuntime)."""
 
 
 class ClusterError(RuntimeError):
@@ -48,26 +53,67 @@ def kubectl(*words: str, text: str | None = None, timeout: float = 60, codes: tu
     return done.stdout
 
 
-def complaints(namespace: str) -> list[str]:
-    """Why pods of a namespace do not run, in Kubernetes' own words, each with the object that it is about."""
-    pods = json.loads(kubectl("--namespace", namespace, "get", "pods", "--output", "json"))["items"]
-    found = [f"pod/{pod['metadata']['name']}: {reason}" for pod in pods for reason in _reasons(pod["status"])]
-    only = "type=Warning,reason=FailedCreate"  # by quota or Pod Security, before there is a pod
-    events = json.loads(
-        kubectl("--namespace", namespace, "get", "events", "--field-selector", only, "--output", "json")
-    )["items"]
+@dataclass(frozen=True)
+class Complaint:
+    """Why a pod does not run, in Kubernetes' own words."""
+
+    about: str
+    """The object, as kubectl names it: `pod/redis-0`."""
+    reason: str
+    lasting: bool
+    """Whether waiting does not help: an image that cannot be had, pods that a quota or Pod Security refuses."""
+    outdated: bool = False
+    """Whether it is about a pod that its StatefulSet is to replace."""
+
+    def __str__(self) -> str:
+        """For the user."""
+        return f"{self.about}: {self.reason}"
+
+
+def complaints(namespace: str) -> list[Complaint]:
+    """Why pods of a namespace do not run."""
+
+    def get(*words: str) -> list[dict[str, Any]]:
+        found = json.loads(kubectl("--namespace", namespace, "get", *words, "--output", "json"))["items"]
+        return list(found)
+
+    controllers = get("statefulsets,replicasets")
+    wanted = {each["status"].get("updateRevision") for each in controllers}
+    found = [
+        Complaint(f"pod/{pod['metadata']['name']}", reason, lasting, _revision(pod) not in wanted)
+        for pod in get("pods")
+        for reason, lasting in _reasons(pod["status"])
+    ]
+    lacking = {each["metadata"]["uid"] for each in controllers if _lacks_pods(each)}
+    events = get("events", "--field-selector", "type=Warning,reason=FailedCreate")
     # The last one for each object: names of pods that were refused make every event another one.
-    refused = {f"{each['involvedObject']['kind'].lower()}/{each['involvedObject']['name']}": each for each in events}
-    return found + [f"{about}: {each['message']}" for about, each in refused.items()]
+    refused = {
+        f"{each['involvedObject']['kind'].lower()}/{each['involvedObject']['name']}": each["message"]
+        for each in events
+        if each["involvedObject"]["uid"] in lacking  # an event outlives what it tells of
+    }
+    return found + [Complaint(about, message, lasting=True) for about, message in refused.items()]
 
 
-def _reasons(status: dict[str, Any]) -> Iterator[str]:
+def _revision(pod: dict[str, Any]) -> str | None:
+    """Of its StatefulSet, which replaces pods of others one by one; other controllers' pods have none."""
+    label: str | None = pod["metadata"].get("labels", {}).get("controller-revision-hash")
+    return label
+
+
+def _lacks_pods(controller: dict[str, Any]) -> bool:
+    """Whether it has not made all pods yet."""
+    return int(controller["status"].get("replicas", 0)) < int(controller["spec"].get("replicas", 1))
+
+
+def _reasons(status: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] != "True":
-            yield condition.get("message", "not scheduled")
+            yield condition.get("message", "not scheduled"), False
     for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
         waiting = container["state"].get("waiting")
         if waiting and waiting.get("reason") not in FINE:
-            yield f"{container['name']}: {waiting.get('reason')}: {waiting.get('message', '')}"
+            reason = waiting.get("reason")
+            yield f"{container['name']}: {reason}: {waiting.get('message', '')}", reason in LASTING
         elif "running" in container["state"] and not container["ready"]:
-            yield f"{container['name']} runs, but is not ready: kubectl logs"
+            yield f"{container['name']} runs, but is not ready: kubectl logs", False
