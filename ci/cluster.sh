@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# cluster.sh: a Kubernetes cluster that has the images of a deployment: the one of KUBECONFIG, else one of our own, which
-# is a container of the Docker engine. Prints the path of its kubeconfig. `cluster.sh down` removes our own one;
-# `cluster.sh build` builds what it consists of and starts nothing.
+# cluster.sh: a Kubernetes cluster that has the images of a deployment: the one of KUBECONFIG, else one of our own, whose
+# KIT_CLUSTER_MACHINES (1) are containers of the Docker engine. Prints the path of its kubeconfig. `cluster.sh down` removes
+# our own one; `cluster.sh build` builds what it consists of and starts nothing.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 name=redis-session-kit-cluster
 kubeconfig=$KIT_CACHE/cluster/kubeconfig
 port=${KIT_CLUSTER_PORT:-36443}
+mapfile -t numbers < <(seq "${KIT_CLUSTER_MACHINES:-1}")
 machine=redis-session-kit/cluster-machine:$({ cat "$CHECKOUT/ci/cluster/machine.sh"; echo "$STAND_IN_DEBIAN"; } | sha256 | head -c 12)
 pause=redis-session-kit/pause:1
 # Docker's --privileged asks for more than some machines have.
@@ -71,53 +72,76 @@ build() {
   build_pause
 }
 
-start() {
-  local each options=()
-  docker rm --force --volumes "$name" >/dev/null 2>&1 || :
-  docker network inspect "$name" >/dev/null 2>&1 || docker network create "$name" >/dev/null
+container() { [ "$1" = 1 ] && echo "$name" || echo "$name-$1"; } # container NUMBER: of that machine
+
+start_machine() { # start_machine NUMBER OPTION...
+  local each options=() number=$1
+  shift
   for each in "${privileges[@]}"; do options+=(--cap-add "$each"); done
   for each in containerd kubelet etcd; do options+=(--volume "/var/lib/$each"); done
-  docker run --detach --init --name "$name" --hostname machine-1 --network "$name" --publish "127.0.0.1:$port:6443" \
-    --security-opt seccomp=unconfined --security-opt systempaths=unconfined --security-opt apparmor=unconfined \
-    --device /dev/kmsg --device-cgroup-rule 'a *:* rwm' --cgroupns private --tmpfs /run --env "PUBLISHED_PORT=$port" \
+  docker run --detach --init --name "$(container "$number")" --hostname "machine-$number" --network "$name" \
+    --network-alias "machine-$number" --security-opt seccomp=unconfined --security-opt systempaths=unconfined \
+    --security-opt apparmor=unconfined --device /dev/kmsg --device-cgroup-rule 'a *:* rwm' --cgroupns private --tmpfs /run \
+    --env "MACHINES=${numbers[*]}" --env "PUBLISHED_PORT=$port" --volume "$name:/tmp/hostpath_pv" \
     --volume "$KIT_KUBERNETES:/opt/kubernetes:ro" --volume "$CHECKOUT/ci/cluster/start.sh:/opt/start.sh:ro" \
-    "${options[@]}" "$machine" >/dev/null
+    "${options[@]}" "$@" "$machine" >/dev/null
+}
+
+start() {
+  local number
+  remove
+  docker network create "$name" >/dev/null
+  docker volume create "$name" >/dev/null # a disk that every machine reaches, for the pods' volumes
+  start_machine 1 --publish "127.0.0.1:$port:6443"
+  for number in "${numbers[@]:1}"; do start_machine "$number"; done
   wait_until 30 "keys are made" docker exec "$name" test -e /run/kubernetes/published.conf
+  for number in "${numbers[@]:1}"; do
+    docker exec "$name" cat /run/kubernetes/admin.conf |
+      docker exec --interactive "$(container "$number")" sh -c 'umask 077; cat >/run/joining; mv /run/joining /run/kubernetes/admin.conf'
+  done
   mkdir -p "${kubeconfig%/*}"
   (umask 077 && docker exec "$name" cat /run/kubernetes/published.conf >"$kubeconfig")
 }
 
-# The images of a deployment, as the engine has them now.
+remove() {
+  docker ps --all --quiet --filter "network=$name" | xargs -r docker rm --force --volumes >/dev/null
+  docker network rm "$name" >/dev/null 2>&1 || :
+  docker volume rm "$name" >/dev/null 2>&1 || :
+}
+
+# The images of a deployment, as the engine has them now, on a machine.
 load() {
-  local image id
+  local image id into
+  into=$(container "$1")
   for image in "$pause" redis:8 oliver006/redis_exporter:v1.69.0 "$(sed -n 's/^    image: Image = "\(redis-session-kit\/.*\)"/\1/p' "$CHECKOUT/infra/service.py")"; do
     id=$(docker image inspect -f '{{.Id}}' "$image") || die "the image $image is missing" "run: make tools"
-    docker exec "$name" grep -qsx "$image $id" /var/lib/containerd/loaded && continue
-    docker save "$image" | docker exec --interactive "$name" ctr --namespace k8s.io images import - >/dev/null
-    docker exec "$name" sh -c "echo '$image $id' >>/var/lib/containerd/loaded"
+    docker exec "$into" grep -qsx "$image $id" /var/lib/containerd/loaded && continue
+    docker save "$image" | docker exec --interactive "$into" ctr --namespace k8s.io images import - >/dev/null
+    docker exec "$into" sh -c "echo '$image $id' >>/var/lib/containerd/loaded"
   done
 }
 
-node_is_ready() { kubectl get node machine-1 -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -qx True; }
+node_is_ready() { kubectl get node "machine-$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -qx True; }
 
 up() {
-  local began=$SECONDS
-  if ! docker exec "$name" true 2>/dev/null; then
+  local began=$SECONDS number
+  if ! docker exec "$(container "${numbers[-1]}")" true 2>/dev/null; then
     say "starting Kubernetes $KUBERNETES_VERSION in the container $name"
     build
     start
   fi
   export KUBECONFIG=$kubeconfig
   wait_until 60 "the API server answers" kubectl get --raw /readyz
-  load
-  wait_until 60 "the cluster's machine is ready" node_is_ready
+  for number in "${numbers[@]}"; do
+    load "$number"
+    wait_until 60 "machine-$number of the cluster is ready" node_is_ready "$number"
+  done
   wait_until 30 "the namespace default has its account" kubectl --namespace default get serviceaccount default
   say "the cluster is ready after $((SECONDS - began)) s: export KUBECONFIG=$kubeconfig"
 }
 
 down() {
-  docker rm --force --volumes "$name" >/dev/null 2>&1 || :
-  docker network rm "$name" >/dev/null 2>&1 || :
+  remove
   rm -rf "$KIT_CACHE/cluster"
   say "the cluster is gone; what it was built from stays in $KIT_KUBERNETES and in the image $machine"
 }

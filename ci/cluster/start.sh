@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Runs in the container that is the machine of the test cluster: all of Kubernetes, each program started anew if it ends.
-# /opt/kubernetes has the programs; /run/kubernetes gets keys, the token of the administrator, and its kubeconfig.
+# Runs in each container that is a machine of the test cluster: what every machine has, and on the first one all that a
+# cluster has once. A program that ends is started anew. /opt/kubernetes has the programs; /run/kubernetes gets keys, the
+# token of the administrator, and its kubeconfig, which the others wait for.
 set -euo pipefail
 export PATH=/opt/kubernetes:$PATH
 address=$(hostname -i | cut -d' ' -f1)
+machine=$(hostname)
+number=${machine##*-}
 keys=/run/kubernetes
 mkdir -p /etc/cni/net.d /etc/containerd /tmp/hostpath_pv
 mkdir -m 0700 "$keys"
@@ -22,6 +25,8 @@ keep() {
     sleep 1
   done &
 }
+
+address_of() { getent hosts "machine-$1" | cut -d' ' -f1; }
 
 kubeconfig() { # kubeconfig SERVER
   cat <<END
@@ -48,30 +53,58 @@ version = 2
     bin_dir = "/opt/kubernetes"
     conf_dir = "/etc/cni/net.d"
 END
-cat >/etc/cni/net.d/10-pods.conflist <<'END'
-{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipMasq": true,
-  "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
+cat >/etc/cni/net.d/10-pods.conflist <<END
+{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipMasq": true, "ipam": {"type": "host-local",
+  "ranges": [[{"subnet": "10.244.0.0/16", "gateway": "10.244.$number.1",
+    "rangeStart": "10.244.$number.2", "rangeEnd": "10.244.$number.254"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 END
+# Pods of another machine are behind it.
+for each in $MACHINES; do
+  [ "$each" = "$number" ] || { until ip route replace "10.244.$each.0/24" via "$(address_of "$each")" 2>/dev/null; do sleep 0.2; done; } &
+done
 keep containerd containerd
-keep etcd etcd --data-dir=/var/lib/etcd --unsafe-no-fsync --log-level=warn \
-  --listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379
 
-openssl genrsa -out "$keys/accounts.key" 2048 2>/dev/null
-echo "$(openssl rand -hex 32),admin,admin,system:masters" >"$keys/tokens.csv"
-keep apiserver kube-apiserver --etcd-servers=http://127.0.0.1:2379 --cert-dir="$keys" --advertise-address="$address" \
-  --token-auth-file="$keys/tokens.csv" --authorization-mode=RBAC --service-cluster-ip-range=10.96.0.0/16 \
-  --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$keys/accounts.key" \
-  --service-account-signing-key-file="$keys/accounts.key" --kubelet-preferred-address-types=InternalIP
-until [ -s "$keys/apiserver.crt" ]; do sleep 0.1; done
-kubeconfig "https://localhost:6443" >"$keys/admin.conf"
-kubeconfig "https://localhost:$PUBLISHED_PORT" >"$keys/published.conf.partial"
-mv "$keys/published.conf.partial" "$keys/published.conf"
-until kubectl --kubeconfig "$keys/admin.conf" get --raw /readyz >/dev/null 2>&1; do sleep 0.2; done
+start_what_is_there_once() {
+  keep etcd etcd --data-dir=/var/lib/etcd --unsafe-no-fsync --log-level=warn \
+    --listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379
 
-keep controllers kube-controller-manager --kubeconfig="$keys/admin.conf" --leader-elect=false \
-  --root-ca-file="$keys/apiserver.crt" --service-account-private-key-file="$keys/accounts.key" \
-  --enable-hostpath-provisioner=true
-keep scheduler kube-scheduler --kubeconfig="$keys/admin.conf" --leader-elect=false
+  openssl genrsa -out "$keys/accounts.key" 2048 2>/dev/null
+  echo "$(openssl rand -hex 32),admin,admin,system:masters" >"$keys/tokens.csv"
+  keep apiserver kube-apiserver --etcd-servers=http://127.0.0.1:2379 --cert-dir="$keys" --advertise-address="$address" \
+    --token-auth-file="$keys/tokens.csv" --authorization-mode=RBAC --service-cluster-ip-range=10.96.0.0/16 \
+    --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$keys/accounts.key" \
+    --service-account-signing-key-file="$keys/accounts.key" --kubelet-preferred-address-types=InternalIP
+  until [ -s "$keys/apiserver.crt" ]; do sleep 0.1; done
+  kubeconfig "https://$address:6443" >"$keys/admin.conf"
+  kubeconfig "https://localhost:$PUBLISHED_PORT" >"$keys/published.conf.partial"
+  mv "$keys/published.conf.partial" "$keys/published.conf"
+  until kubectl --kubeconfig "$keys/admin.conf" get --raw /readyz >/dev/null 2>&1; do sleep 0.2; done
+
+  keep controllers kube-controller-manager --kubeconfig="$keys/admin.conf" --leader-elect=false \
+    --root-ca-file="$keys/apiserver.crt" --service-account-private-key-file="$keys/accounts.key" \
+    --enable-hostpath-provisioner=true
+  keep scheduler kube-scheduler --kubeconfig="$keys/admin.conf" --leader-elect=false
+  cat >"$keys/Corefile" <<END
+.:53 {
+  bind $address
+  errors
+  cache 5
+  kubernetes cluster.local in-addr.arpa {
+    kubeconfig $keys/admin.conf
+  }
+  forward . /etc/resolv.conf
+}
+END
+  keep coredns coredns -conf "$keys/Corefile"
+  kubectl --kubeconfig "$keys/admin.conf" apply -f - <<'END'
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: standard, annotations: {storageclass.kubernetes.io/is-default-class: "true"}}
+provisioner: kubernetes.io/host-path
+END
+}
+
+if [ "$number" = 1 ]; then start_what_is_there_once; else until [ -s "$keys/admin.conf" ]; do sleep 0.2; done; fi
 
 cat >"$keys/kubelet.yaml" <<END
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -83,33 +116,14 @@ cgroupDriver: cgroupfs
 failCgroupV1: false
 failSwapOn: false
 oomScoreAdj: 0
-clusterDNS: ["$address"]
+clusterDNS: ["$(address_of 1)"]
 clusterDomain: cluster.local
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 0%, nodefs.available: 0%, nodefs.inodesFree: 0%, imagefs.available: 0%}
 END
 until ctr version >/dev/null 2>&1; do sleep 0.1; done
-keep kubelet kubelet --config="$keys/kubelet.yaml" --kubeconfig="$keys/admin.conf" --hostname-override=machine-1 --node-ip="$address"
-keep proxy kube-proxy --kubeconfig="$keys/admin.conf" --hostname-override=machine-1 --cluster-cidr=10.244.0.0/24 \
+keep kubelet kubelet --config="$keys/kubelet.yaml" --kubeconfig="$keys/admin.conf" --hostname-override="$machine" --node-ip="$address"
+keep proxy kube-proxy --kubeconfig="$keys/admin.conf" --hostname-override="$machine" --cluster-cidr=10.244.0.0/16 \
   --oom-score-adj=0 --conntrack-max-per-core=0
-cat >"$keys/Corefile" <<END
-.:53 {
-  bind $address
-  errors
-  cache 5
-  kubernetes cluster.local in-addr.arpa {
-    kubeconfig $keys/admin.conf
-  }
-  forward . /etc/resolv.conf
-}
-END
-keep coredns coredns -conf "$keys/Corefile"
-
-kubectl --kubeconfig "$keys/admin.conf" apply -f - <<'END'
-apiVersion: storage.k8s.io/v1
-kind: StorageClass
-metadata: {name: standard, annotations: {storageclass.kubernetes.io/is-default-class: "true"}}
-provisioner: kubernetes.io/host-path
-END
 # The provisioner gives its directories to root, and a host path has no fsGroup.
 while sleep 0.2; do chmod 0777 /tmp/hostpath_pv/* 2>/dev/null || :; done
