@@ -40,6 +40,8 @@ from infra.values import (
 class RedisSpec(Section):
     """The Redis nodes: one primary, the others its replicas."""
 
+    source: Literal["native", "helm"] = "native"
+    """Who makes Redis and the Sentinels: this kit, or on Kubernetes a Helm chart of others (kubernetes.chart)"""
     image: Image = "redis:8"
     """Image of the Redis nodes and Sentinels: Redis 7.2 or newer, or Valkey 8; another engine needs a fresh stack"""
     nodes: int = Field(default=3, ge=3, le=9)
@@ -142,6 +144,8 @@ class KubernetesTarget(Section):
     """Size of the volume of each Redis node; an existing volume keeps its size"""
     anti_affinity: Literal["required", "preferred"] = "required"
     """Whether nodes of one kind must run on different machines, or only should"""
+    chart: Literal["bitnami", "cagriekin", "cloudpirates"] = "cagriekin"
+    """Helm chart of Redis and the Sentinels, with redisSource helm"""
     priority_class: DnsName = ""
     """PriorityClass of all pods; empty for the cluster's default"""
     service_max_replicas: int = Field(default=0, ge=0, le=50)
@@ -250,10 +254,26 @@ def _contradictions(spec: DeploymentSpec) -> Iterator[Problem]:
             (("session", "deadline_seconds"),),
         )
     yield from login_contradictions(spec.service, spec.auth, spec.keycloak, spec.jwt)
+    if redis.source == "helm":
+        yield from _chart_contradictions(spec)
     if isinstance(spec.target, ComposeTarget):
         yield from _port_clash(spec)
     else:
         yield from _route_contradictions(spec.service, spec.target)
+
+
+def _chart_contradictions(spec: DeploymentSpec) -> Iterator[Problem]:
+    """Find what charts cannot do: other targets, another number of Sentinels than of nodes, images by digest."""
+    source = ("redis", "source")
+    if not isinstance(spec.target, KubernetesTarget):
+        yield Problem(source, spec.redis.source, "native: Helm charts are for the target kubernetes", "native")
+    if "@" in spec.redis.image:
+        yield Problem(
+            ("redis", "image"), spec.redis.image, "with a tag alone: charts take it apart", "redis:8", (source,)
+        )
+    if spec.sentinel.nodes != spec.redis.nodes:
+        bound = f"redisNodes ({spec.redis.nodes}): a chart puts a Sentinel into the pod of each node"
+        yield Problem(("sentinel", "nodes"), spec.sentinel.nodes, bound, spec.redis.nodes, (source, ("redis", "nodes")))
 
 
 def _route_contradictions(service: ServiceSpec, target: KubernetesTarget) -> Iterator[Problem]:
@@ -320,6 +340,11 @@ def warnings(spec: DeploymentSpec) -> tuple[str, ...]:
         )
     if not spec.session.wait_replicas:
         found.append("sessionWaitReplicas 0: no write is confirmed, so every session may be lost in a failover.")
+    if spec.redis.source == "helm":
+        found.append(
+            "redisSource helm: the chart's Redis has one user, who may do everything; "
+            "how it hands over before its pods stop was not tried with this kit."
+        )
     if spec.service.replicas == 1:
         found.append("serviceReplicas 1: each update of the service is an outage.")
     if spec.keycloak.server_url and isinstance(spec.target, ComposeTarget) and not spec.target.publish:

@@ -33,6 +33,6 @@ def functions_secrets(passwords: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def exporter_secrets(nodes: Iterable[Node], passwords: Mapping[str, str]) -> dict[str, str]:
+def exporter_secrets(nodes: Iterable[Node], passwords: Mapping[str, str], user: str = "exporter") -> dict[str, str]:
     """The file that the exporter finds its password in, by the address of a Redis node or Sentinel."""
-    return {"passwords.json": json.dumps({f"rediss://exporter@{node}": passwords["exporter"] for node in nodes})}
+    return {"passwords.json": json.dumps({f"rediss://{user}@{node}": passwords["exporter"] for node in nodes})}

@@ -31,15 +31,10 @@ def redis_conf(redis: RedisSpec, node: Node) -> str:
             "tcp-keepalive 60",
             # Sessions live in pooled connections: an idle one must not be cut.
             "timeout 0",
-            f"maxmemory {redis.maxmemory}",
-            f"maxmemory-policy {redis.maxmemory_policy}",
-            "save " + (redis.save or '""'),
-            "appendonly yes",
-            f"appendfsync {redis.appendfsync}",
+            *data_conf(redis),
             f"replica-announce-ip {node.name}",
             f"replica-announce-port {node.port}",
-            f"min-replicas-to-write {redis.min_replicas_to_write}",
-            f"min-replicas-max-lag {redis.min_replicas_max_lag}",
+            *replicas_conf(redis),
             # The default of 5 s would be added to the recovery whenever a replica needs a full sync after a failover.
             "repl-diskless-sync-delay 0",
             # Replicas that were away for a short while catch up from here instead of copying everything.
@@ -51,6 +46,25 @@ def redis_conf(redis: RedisSpec, node: Node) -> str:
             "hash-max-listpack-value 1024",
         ]
     )
+
+
+def data_conf(redis: RedisSpec) -> list[str]:
+    """What the spec decides of memory and disk."""
+    return [
+        f"maxmemory {redis.maxmemory}",
+        f"maxmemory-policy {redis.maxmemory_policy}",
+        "save " + (redis.save or '""'),
+        "appendonly yes",
+        f"appendfsync {redis.appendfsync}",
+    ]
+
+
+def replicas_conf(redis: RedisSpec) -> list[str]:
+    """What the spec decides of the replicas that a write needs."""
+    return [
+        f"min-replicas-to-write {redis.min_replicas_to_write}",
+        f"min-replicas-max-lag {redis.min_replicas_max_lag}",
+    ]
 
 
 def redis_auth_conf(replication_password: str) -> str:

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from pulumi import RunError
 
 from infra.outputs import parse
 from infra.render.passwords import USERS
@@ -50,3 +51,8 @@ def test_the_outputs_are_those_of_a_cluster(engine: Engine) -> None:
     outputs = parse(revealed(engine.outputs[f"{PROJECT}-{STACK}"]), "the test")
     assert outputs.target == "kubernetes"
     assert outputs.location == {"namespace": f"redis-session-kit-{STACK}"}
+
+
+def test_pulumi_leaves_helm_to_whoever_applies_the_manifests() -> None:
+    with pytest.raises(RunError, match="redisSource helm: `make render`"):
+        run({f"{PROJECT}:target": "kubernetes", f"{PROJECT}:compose": "{}", f"{PROJECT}:redisSource": "helm"})

@@ -250,6 +250,15 @@ def test_the_settings_of_a_cluster_are_read_and_refused_like_all_others() -> Non
     assert "pulumi config set --path kubernetes.redisStorage 2Gi" in message
 
 
+def test_what_a_chart_cannot_do_is_refused() -> None:
+    told = refusal({"redisSource": "helm"})
+    assert "redisSource: helm\n      must be native: Helm charts are for the target kubernetes" in told
+    several = {"target": "kubernetes", "redisSource": "helm", "redisNodes": 5}
+    assert "sentinelNodes: 3 (the default)\n      must be redisNodes (5)" in refusal(several)
+    digest = {"target": "kubernetes", "redisSource": "helm", "redisImage": f"redis@sha256:{'0' * 64}"}
+    assert "must be with a tag alone" in refusal(digest)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -24,8 +24,8 @@ def plain_objects(cluster: Cluster, secrets: Mapping[str, str], ca: str) -> dict
     files = {
         "00-namespace": [_namespace(cluster)],
         "10-network-policies": network_policies(cluster),
-        "20-redis": redis_objects(cluster, secrets),
-        "30-sentinel": sentinel_objects(cluster, secrets),
+        "20-redis": [] if cluster.chart else redis_objects(cluster, secrets),
+        "30-sentinel": [] if cluster.chart else sentinel_objects(cluster, secrets),
         "40-session": service_objects(cluster, secrets),
         "50-exporter": exporter_objects(cluster, secrets),
         "60-routes": route_objects(cluster, ca),

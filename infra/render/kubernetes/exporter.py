@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from infra.render.kubernetes.charts import ONLY_USER
 from infra.render.kubernetes.names import EXPORTER, Cluster
 from infra.render.kubernetes.objects import Object, container, digest, items, named, pod_template, projected
 from infra.render.session_settings import exporter_settings
@@ -35,8 +36,12 @@ def _exporter(cluster: Cluster) -> Object:
         cluster.spec.exporter.image,
         64,
         "50m",
-        env=[{"name": name, "value": value} for name, value in exporter_settings().items()],
+        env=[{"name": name, "value": value} for name, value in _settings(cluster).items()],
         ports=[{"name": "metrics", "containerPort": EXPORTER_PORT}],
         volumeMounts=[{"name": "kit", "mountPath": KIT, "readOnly": True}],
         readinessProbe={"httpGet": {"path": "/health", "port": "metrics", "scheme": "HTTPS"}, "periodSeconds": 10},
     )
+
+
+def _settings(cluster: Cluster) -> Mapping[str, str]:
+    return exporter_settings() | ({"REDIS_USER": ONLY_USER} if cluster.chart else {})

@@ -22,10 +22,20 @@ DNS = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53
 
 
 def network_policies(cluster: Cluster) -> list[Object]:
-    """One policy for each kind of pods. What anybody may reach has TLS and asks for a credential."""
-    redis, sentinel, exporter = (_pods(cluster, part) for part in (REDIS, SENTINEL, EXPORTER))
+    """One policy for each kind of pods. What anybody may reach has TLS and asks for a credential.
+
+    A chart's pods have both Redis and Sentinel, and whatever policy that chart makes.
+    """
+    redis, exporter = _pods(cluster, REDIS), _pods(cluster, EXPORTER)
+    sentinel = redis if cluster.chart else _pods(cluster, SENTINEL)
     clients = [_pods(cluster, SESSION), {"namespaceSelector": {}, "podSelector": {"matchLabels": CLIENT}}]
-    to_stores = [_to([redis], REDIS_PORT), _to([sentinel], SENTINEL_PORT), DNS]
+    to_stores = [_to([redis], cluster.redis_port), _to([sentinel], SENTINEL_PORT), DNS]
+    readers = [
+        _policy(cluster, SESSION, [{"ports": _ports(SERVICE_PORT)}], [*to_stores, *_to_keycloak(cluster)]),
+        _policy(cluster, EXPORTER, [_from([{"namespaceSelector": {}}], EXPORTER_PORT)], to_stores),
+    ]
+    if cluster.chart:
+        return readers
     return [
         _policy(
             cluster,
@@ -34,8 +44,7 @@ def network_policies(cluster: Cluster) -> list[Object]:
             [_to([redis], REDIS_PORT, WAITING_ROOM_PORT), _to([sentinel], SENTINEL_PORT), DNS],
         ),
         _policy(cluster, SENTINEL, [_from([redis, sentinel, exporter, *clients], SENTINEL_PORT)], to_stores),
-        _policy(cluster, SESSION, [{"ports": _ports(SERVICE_PORT)}], [*to_stores, *_to_keycloak(cluster)]),
-        _policy(cluster, EXPORTER, [_from([{"namespaceSelector": {}}], EXPORTER_PORT)], to_stores),
+        *readers,
     ]
 
 

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 
+from infra.render.kubernetes.charts import CHART_PASSWORD, ONLY_USER, of_one_user
 from infra.render.kubernetes.names import EXPORTER, REDIS, SENTINEL, SESSION, Cluster
 from infra.render.kubernetes.objects import Object, named
 from infra.render.kubernetes.service import DEPLOY_SECRET, KEYCLOAK_CA_ITEM
@@ -25,7 +26,28 @@ def secret_objects(
     `cluster.certified`: PEM of certificate and private key, `given` the secrets of the stack itself, by the keys that
     `login_secrets` names.
     """
-    texts = {
+    nodes = (*cluster.redis, *cluster.sentinels)
+    if cluster.chart:
+        passwords = of_one_user(passwords)
+        stores = {REDIS: {CHART_PASSWORD: passwords["sessions"]}}
+        readers = {
+            DEPLOY_SECRET: functions_secrets(passwords) | {"REDIS_DEPLOY_USERNAME": ONLY_USER},
+            EXPORTER: exporter_secrets(nodes, passwords, ONLY_USER),
+        }
+    else:
+        stores = _stores(cluster, passwords)
+        readers = {DEPLOY_SECRET: functions_secrets(passwords), EXPORTER: exporter_secrets(nodes, passwords)}
+    texts = stores | {SESSION: service_secrets(cluster.spec, passwords, given)} | readers
+    if cluster.spec.keycloak.ca_pem:
+        texts[SESSION][KEYCLOAK_CA_ITEM] = cluster.spec.keycloak.ca_pem
+    for part in cluster.certified:
+        certificate, key = certificates[part]
+        texts[part] |= {"ca.crt": ca, "tls.crt": certificate, "tls.key": key}
+    return {name: _secret(cluster, name, data) for name, data in texts.items()}
+
+
+def _stores(cluster: Cluster, passwords: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    return {
         REDIS: {
             "auth.conf": redis_auth_conf(passwords["replication"]),
             "users.acl": users_acl(REDIS_RULES, passwords),
@@ -36,16 +58,7 @@ def secret_objects(
             "users.acl": users_acl(SENTINEL_RULES, passwords),
             "node.password": passwords["node"],
         },
-        SESSION: service_secrets(cluster.spec, passwords, given),
-        DEPLOY_SECRET: functions_secrets(passwords),
-        EXPORTER: exporter_secrets((*cluster.redis, *cluster.sentinels), passwords),
     }
-    if cluster.spec.keycloak.ca_pem:
-        texts[SESSION][KEYCLOAK_CA_ITEM] = cluster.spec.keycloak.ca_pem
-    for part in cluster.certified:
-        certificate, key = certificates[part]
-        texts[part] |= {"ca.crt": ca, "tls.crt": certificate, "tls.key": key}
-    return {name: _secret(cluster, name, data) for name, data in texts.items()}
 
 
 def _secret(cluster: Cluster, name: str, texts: Mapping[str, str]) -> Object:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from infra.render.kubernetes.charts import ONLY_USER, sentinel_user
 from infra.render.kubernetes.names import HTTPS_PORT, SESSION, Cluster
 from infra.render.kubernetes.objects import (
     TMP,
@@ -88,7 +89,9 @@ def _functions(cluster: Cluster) -> Object:
         128,
         "50m",
         command=["python3", "-m", "session_core", "functions", "load"],
-        env=_environment(connection(cluster.spec, cluster.sentinels) | {"SESSION_DEADLINE_SECONDS": "60"}),
+        env=_environment(
+            connection(cluster.spec, cluster.sentinels) | {"SESSION_DEADLINE_SECONDS": "60"} | sentinel_user(cluster)
+        ),
         volumeMounts=[_mount("deploy-secrets", SECRETS), _mount("authority", TLS), TMP_MOUNT],
     )
 
@@ -96,8 +99,9 @@ def _functions(cluster: Cluster) -> Object:
 def _session(cluster: Cluster) -> Object:
     header = cluster.target.client_ip_header
     settings = (
-        {"SESSION_BACKEND": "redis", "REDIS_USERNAME": "sessions"}
+        {"SESSION_BACKEND": "redis", "REDIS_USERNAME": ONLY_USER if cluster.chart else "sessions"}
         | connection(cluster.spec, cluster.sentinels)
+        | sentinel_user(cluster)
         | session_settings(cluster.spec)
         | login_settings(cluster.spec)
         | ({"SESSION_CLIENT_IP_HEADER": header} if header else {})

@@ -38,6 +38,10 @@ class KubernetesDeployment(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         cluster = Cluster(spec, name)
         check_namespace(cluster)
+        if cluster.chart:
+            raise pulumi.RunError(
+                "redisSource helm: `make render` writes manifests and values; Pulumi runs no Helm here"
+            )
         certificates = Certificates(f"{name}-tls", cluster.certified, child)
         credentials = Credentials(f"{name}-users", [*USERS, ADMIN_TOKEN], child)
         rendered = pulumi.Output.all(

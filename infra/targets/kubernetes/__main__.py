@@ -9,6 +9,7 @@ import yaml
 
 from infra.components.kept_secrets import KeptSecrets, SecretsError, completed
 from infra.render.kubernetes import Cluster
+from infra.render.kubernetes.charts import CHARTS
 from infra.spec import warnings
 from infra.stackfile import SpecError
 from infra.targets import directory
@@ -26,6 +27,7 @@ from infra.targets.kubernetes.exported import outputs
 from infra.targets.kubernetes.manifests import NamespaceError, check_namespace, manifests
 
 MANIFESTS, SECRET_MANIFESTS = "manifests", "secrets"
+VALUES_FILE = "values.yaml"
 EXAMPLE = """\
 example:
   python -m infra.targets.kubernetes --stack kind --out ~/sessions
@@ -57,8 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.write(
         f"The manifests of the namespace {cluster.namespace} are in {out}. Next:\n"
         f"  kubectl apply --server-side -f {out / MANIFESTS} -f {out / SECRET_MANIFESTS}\n"
+        + (f"  {install(cluster, out)}\n" if cluster.chart else "")
     )
     return 0
+
+
+def install(cluster: Cluster, out: Path) -> str:
+    """The command that makes Redis and the Sentinels with the chart and the values in `out`."""
+    chart = CHARTS[cluster.chart]
+    return (
+        f"helm upgrade --install {cluster.name} {chart.reference} --version {chart.version} "
+        f"--namespace {cluster.namespace} --values {out / VALUES_FILE}"
+    )
 
 
 def render(cluster: Cluster, out: Path, secrets: KeptSecrets, given: Mapping[str, str]) -> None:
@@ -75,6 +87,8 @@ def render(cluster: Cluster, out: Path, secrets: KeptSecrets, given: Mapping[str
     files = {SECRETS_FILE: secrets.model_dump_json(indent=2) + "\n"}
     files |= {f"{MANIFESTS}/{name}": text for name, text in rendered.plain.items()}
     files[f"{SECRET_MANIFESTS}/secrets.yaml"] = rendered.secrets
+    if rendered.values:
+        files[VALUES_FILE] = rendered.values
     files[OUTPUTS_FILE] = json.dumps(outputs(cluster, authority, secrets.passwords), indent=2) + "\n"
     directory.write(out, files)
     for private in (SECRETS_FILE, OUTPUTS_FILE, f"{SECRET_MANIFESTS}/secrets.yaml"):

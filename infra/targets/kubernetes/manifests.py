@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from infra.render.kubernetes import Cluster, plain_objects, secret_objects
+from infra.render.kubernetes import Cluster, Object, plain_objects, secret_objects
+from infra.render.kubernetes.charts import CHARTS
 from infra.render.kubernetes.documents import manifest
 from infra.render.kubernetes.objects import digest
 from infra.values import DnsLabel
+
+VALUES = Path(__file__).parents[3] / "helm-values"
 
 
 class NamespaceError(ValueError):
@@ -22,6 +28,8 @@ class Manifests:
     plain: Mapping[str, str]
     """By file name."""
     secrets: str
+    values: str = ""
+    """Of the Helm chart that makes Redis and the Sentinels; empty where the kit does."""
 
 
 def manifests(
@@ -35,8 +43,25 @@ def manifests(
     secrets = secret_objects(cluster, passwords, ca, certificates, given)
     plain = plain_objects(cluster, {name: digest(each["data"]) for name, each in secrets.items()}, ca)
     return Manifests(
-        {f"{name}.yaml": manifest(objects) for name, objects in plain.items()}, manifest(list(secrets.values()))
+        {f"{name}.yaml": manifest(objects) for name, objects in plain.items()},
+        manifest(list(secrets.values())),
+        manifest([chart_values(cluster)]) if cluster.chart else "",
     )
+
+
+def chart_values(cluster: Cluster) -> Object:
+    """The values for the chart: those of helm-values, and over them what the spec decides."""
+    kinds = ["base", *(["production"] if cluster.target.anti_affinity == "required" else [])]
+    files = [yaml.safe_load((VALUES / cluster.chart / f"{kind}.yaml").read_text(encoding="utf-8")) for kind in kinds]
+    return reduce(_over, [*files, CHARTS[cluster.chart].decided(cluster)])
+
+
+def _over(below: Object, above: Object) -> Object:
+    """`above` put over `below`, as helm does: objects key by key, and null takes a key away."""
+    merged = below | {
+        key: _over(below.get(key) or {}, value) if isinstance(value, dict) else value for key, value in above.items()
+    }
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 def check_namespace(cluster: Cluster) -> None:
