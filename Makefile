@@ -9,7 +9,7 @@ RATE ?= 200
 DURATION ?= 60s
 REPEAT ?= 1
 BASELINE ?=
-THRESHOLDS ?= $(wildcard loadtests/thresholds/$(WORKLOAD).yaml)
+THRESHOLDS ?= $(firstword $(wildcard $(patsubst %,loadtests/thresholds/%.yaml,$(WORKLOAD)-$(LEVEL) $(WORKLOAD))))
 RUN := . ci/env.sh &&
 PULUMI := $(RUN) pulumi --non-interactive --stack $(STACK)
 
@@ -44,7 +44,7 @@ session-env: ## settings of the session library for an application on this host:
 
 load: ## load on a deployment at a fixed rate, and whether it held: LEVEL=redis|http WORKLOAD=steady RATE=200 DURATION=60s
 	@$(RUN) python -m loadtests --stack $(STACK) --level $(LEVEL) --workload $(WORKLOAD) --rate $(RATE) \
-	  --run-time $(DURATION) --users 50 --spawn-rate 50 --stop-timeout 10 --report .state/load-$(STACK) \
+	  --run-time $(DURATION) --users 50 --spawn-rate 50 --stop-timeout 60 --report .state/load-$(STACK) \
 	  --repeat $(REPEAT) $(addprefix --baseline ,$(BASELINE)) $(addprefix --thresholds ,$(THRESHOLDS))
 
 render: ## Kubernetes manifests of a stack in OUT=.state/STACK: make render STACK=kind, then kubectl apply

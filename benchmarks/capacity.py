@@ -1,6 +1,7 @@
 """Measures what an operation costs, what the highest rate is, and whether three shards cost what one node predicts.
 
     python -m benchmarks.capacity
+    python -m benchmarks.capacity --part cluster    # one part anew, the other as it stands in the report
 
 A real Redis in a container with TLS, the session service in a process, and a Redis Cluster of three shards (with three
 replicas, all in one container). Writes docs/reports/capacity.json and docs/capacity.md.
@@ -13,12 +14,12 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.capacity_page import write
+from benchmarks.capacity_page import REPORT, write
 from benchmarks.meter import Meter
 from benchmarks.process import cpu_seconds
 from loadtests.capacity import run_step
@@ -94,7 +95,7 @@ def _highest(bench: Bench, where: Mapping[str, object], level: str, *options: st
 
 
 def three_shards(bench: Bench, cluster: Shards) -> dict[str, Any]:
-    """The cost of an operation on each shard of a cluster."""
+    """The cost of an operation on each shard of a cluster, when each has as much to do as the one node had."""
     settings = cluster.settings()
     variables = {
         "redis_url": settings.redis_url.get_secret_value(),
@@ -107,7 +108,7 @@ def three_shards(bench: Bench, cluster: Shards) -> dict[str, Any]:
     }
     primaries = cluster.primaries()
     with Meter(lambda: [_node_cpu(cluster, node) for node in primaries]) as meter:
-        step = bench.step(MODERATE["redis"], variables)
+        step = bench.step(MODERATE["redis"] * len(primaries), variables)
     return {"generator": asdict(step), "us": dict(zip(primaries, meter.each_us(bench.report()), strict=True))}
 
 
@@ -120,33 +121,36 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=12, help="of each run")
+    parser.add_argument("--part", choices=("node", "cluster"), help="only this one (default: both)")
     given = parser.parse_args()
     if given.seconds < LEAST_SECONDS:
         parser.error(
             f"--seconds {given.seconds}: {LEAST_SECONDS} or more, for some whole seconds between start and end"
         )
-    before = os.getloadavg()[0]
+    found: dict[str, Any] = json.loads(REPORT.read_text()) if given.part else {}
     try:
         with tempfile.TemporaryDirectory() as directory, network() as bridge:
             folder = Path(directory)
             folder.chmod(0o755)
             certificates(folder)
             bench = Bench(folder / "runs", given.seconds)
-            with prepared_server(bridge, folder) as server:
-                found = one_node(bench, server, folder)
-            with shards(bridge, folder) as cluster:
-                asyncio.run(load_functions(cluster.settings()))
-                cluster.empty()
-                found["cluster"] = three_shards(bench, cluster)
+            if given.part != "cluster":
+                with prepared_server(bridge, folder) as server:
+                    found["node"] = _noted(lambda: one_node(bench, server, folder))
+            if given.part != "node":
+                with shards(bridge, folder) as cluster:
+                    asyncio.run(load_functions(cluster.settings()))
+                    cluster.empty()
+                    found["cluster"] = _noted(lambda: three_shards(bench, cluster))
     finally:
         sweep()
-    found |= {
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
-        "seconds": given.seconds,
-        "load": [before, os.getloadavg()[0]],
-    }
-    write(found)
+    write(found | {"machine": f"{os.cpu_count()} cores, Python {platform.python_version()}", "seconds": given.seconds})
+
+
+def _noted(part: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Measure a part, and note when, and how busy the machine was before and after."""
+    before = os.getloadavg()[0]
+    return part() | {"date": time.strftime("%Y-%m-%d"), "load": [before, os.getloadavg()[0]]}
 
 
 if __name__ == "__main__":

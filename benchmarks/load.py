@@ -4,7 +4,7 @@
     python -m benchmarks.load steady-http gate   # some; the page is made anew from all reports that are there
 
 Needs the tools of `make tools`. Brings up a stack of its own, removes it afterwards, and writes into
-docs/reports/load what `python -m loadtests` reports, and docs/reports/load.md.
+docs/reports/load what `make load` reports, and docs/reports/load.md.
 """
 
 import argparse
@@ -25,8 +25,6 @@ from tests.stack.kit import ROOT, Access, Stack
 PORTS: Final = {"redisPort": 17679, "sentinelPort": 17689, "httpsPort": 17699}
 GATE_RUNS: Final = 10
 FAILOVERS: Final = 3
-COMMAND: Final = ("bash", "-c", '. ci/env.sh && exec python -m loadtests "$@"', "loadtests")
-OPTIONS: Final = ("--users", "50", "--spawn-rate", "50", "--stop-timeout", "60")
 
 
 class What(NamedTuple):
@@ -87,20 +85,21 @@ def deployment() -> Iterator[Access]:
 
 
 def run(access: Access, what: What, report: Path) -> dict[str, Any]:
-    """Run once, with the thresholds of the workload; the report."""
+    """`make load`, with the thresholds that it takes; the report. A broken threshold is a result, too."""
+    variables = {
+        "STACK": access.stack.name,
+        "WORKLOAD": what.workload,
+        "LEVEL": what.level,
+        "RATE": str(what.rate),
+        "DURATION": what.duration,
+    }
+    made = ROOT / ".state" / f"load-{access.stack.name}"
+    shutil.rmtree(made, ignore_errors=True)
+    command = ["make", "load", *(f"{name}={value}" for name, value in variables.items())]
+    subprocess.run(command, cwd=ROOT, env=access.stack.environment(), check=False)
     shutil.rmtree(report, ignore_errors=True)
-    thresholds = ROOT / "loadtests" / "thresholds" / f"{what.workload}.yaml"
-    subprocess.run(
-        [
-            *COMMAND,
-            *("--stack", access.stack.name, "--workload", what.workload, "--level", what.level),
-            *("--rate", str(what.rate), "--run-time", what.duration, *OPTIONS),
-            *("--thresholds", str(thresholds), "--report", str(report)),
-        ],
-        cwd=ROOT,
-        env=access.stack.environment(),
-        check=False,  # a broken threshold is a result, too
-    )
+    report.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(made, report)
     return json.loads((report / "report.json").read_text())  # type: ignore[no-any-return]
 
 

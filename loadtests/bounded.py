@@ -1,12 +1,18 @@
-"""Runs a command with a time limit. Beyond it the whole process group is killed; what it printed is kept."""
+"""Runs a command with a time limit. Beyond it the whole process group is killed; what it printed is kept.
+
+Before that it is asked where it stands (SIGUSR1): Locust prints the stacks of its threads and greenlets.
+"""
 
 import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
+
+LAST_WORDS_SECONDS: Final = 1.0
 
 
 class Done(NamedTuple):
@@ -44,6 +50,8 @@ def run(
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGUSR1)
+            time.sleep(LAST_WORDS_SECONDS)
             _kill_group(process)
             raise NotEndedError(f"still running after {seconds:g} s:\n{_text(output)[-20_000:]}") from None
         finally:

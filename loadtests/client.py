@@ -6,7 +6,7 @@ it: a failover costs here what it costs an application. Every call may be repeat
 
 import random
 import time
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import redis
 from redis.exceptions import MovedError, RedisError, ResponseError
@@ -15,12 +15,12 @@ from loadtests.conversation import Conversation, dial
 from loadtests.sentinels import sentinels_of
 from session_core.address import Address
 from session_core.connection import Login, sort
+from session_core.link import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from session_core.protocol import Call, read_time, wait
 from session_core.settings import Settings
 from session_core.slots import slot_of
 
 T = TypeVar("T")
-PAUSE_SECONDS: Final = 0.1
 
 
 class Client:
@@ -58,6 +58,7 @@ class Client:
 
     def _repeated(self, call: Call[T], *, durable: bool) -> tuple[T, bool]:
         end = time.monotonic() + self._settings.session_deadline_seconds
+        attempt = 0
         while True:
             try:
                 return self._once(call, durable=durable)
@@ -67,7 +68,9 @@ class Client:
                     self.close()
                 if not again or time.monotonic() >= end:
                     raise
-            time.sleep(random.uniform(PAUSE_SECONDS / 2, PAUSE_SECONDS))  # noqa: S311 - jitter
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
+            time.sleep(random.uniform(0.5, 1) * pause)  # noqa: S311 - jitter
+            attempt += 1
 
     def _once(self, call: Call[T], *, durable: bool) -> tuple[T, bool]:
         commands = [call.words]

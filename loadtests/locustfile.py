@@ -4,8 +4,10 @@ The target is a stack (--stack), or what the environment says (`eval "$(make ses
 by hand).
 """
 
+import faulthandler
 import logging
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import gevent
+from gevent.util import print_run_info
 from locust import User, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
@@ -158,6 +161,10 @@ def _check(environment: Environment, **_: object) -> None:
         WORKERS.append(Workers(environment.runner))
     if isinstance(environment.runner, WorkerRunner):
         obey(environment.runner, MEASURED.end)
+    gevent.signal_handler(
+        signal.SIGUSR1, print_run_info
+    )  # where all greenlets stand; and if not even that is possible:
+    faulthandler.register(signal.SIGUSR1, chain=True)
     gevent.get_hub().loop.update_now()  # its timers count from here, not from before the imports
 
 

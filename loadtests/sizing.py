@@ -9,6 +9,8 @@ MEMORY_FACTOR: Final = 2.0
 """Of the data: while Redis writes a snapshot or copies to a replica, pages that change exist twice."""
 SHARD_GIB: Final = 16
 """Memory of one shard beyond which a copy to a new replica takes too long."""
+LEAST_SHARDS: Final = 3
+"""A Redis Cluster has three primaries or more."""
 BUSY: Final = 0.6
 """Share of a core that is planned with; the rest is for peaks."""
 
@@ -19,12 +21,14 @@ class Costs:
 
     Attributes:
         session_bytes: memory of Redis for a live session.
-        redis_us: processor time of Redis for an operation, in microseconds.
+        redis_us: processor time of one Redis node for an operation, in microseconds.
+        shard_us: of the primary of a Redis Cluster.
         service_us: of the session service.
     """
 
     session_bytes: float
     redis_us: float
+    shard_us: float
     service_us: float
 
 
@@ -47,10 +51,13 @@ class Size:
 def size(sessions: int, rate: float, costs: Costs) -> Size:
     """Return what so many live sessions and operations a second need."""
     memory = sessions * costs.session_bytes * MEMORY_FACTOR
-    redis_cores = rate * costs.redis_us / 1e6 / BUSY
-    shards = max(1, math.ceil(redis_cores), math.ceil(memory / (SHARD_GIB * GIB)))
-    shards = shards if shards == 1 else max(3, shards)  # a Redis Cluster has three primaries or more
-    return Size(shards, memory / shards, redis_cores, rate * costs.service_us / 1e6 / BUSY)
+    service_cores = rate * costs.service_us / 1e6 / BUSY
+    one = rate * costs.redis_us / 1e6 / BUSY
+    if one <= 1 and memory <= SHARD_GIB * GIB:
+        return Size(1, memory, one, service_cores)
+    redis_cores = rate * costs.shard_us / 1e6 / BUSY
+    shards = max(LEAST_SHARDS, math.ceil(redis_cores), math.ceil(memory / (SHARD_GIB * GIB)))
+    return Size(shards, memory / shards, redis_cores, service_cores)
 
 
 def table(rows: list[tuple[int, float]], costs: Costs) -> str:

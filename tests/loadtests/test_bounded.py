@@ -18,12 +18,13 @@ def test_what_does_not_end_is_killed_with_its_children_and_shows_its_output(tmp_
     child = tmp_path / "child"
     code = (
         "import os, signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "signal.signal(signal.SIGUSR1, lambda *_: print('I stand here', flush=True));"
         f"process = subprocess.Popen(['sleep', '60']); open({str(child)!r}, 'w').write(str(process.pid));"
-        "print('on my way', flush=True); time.sleep(60)"
+        "print('on my way', flush=True); [time.sleep(60) for _ in range(2)]"
     )
     start = time.monotonic()
 
-    with pytest.raises(NotEndedError, match=r"still running after 2 s:\non my way"):
+    with pytest.raises(NotEndedError, match=r"still running after 2 s:\non my way\nI stand here"):
         run([sys.executable, "-c", code], 2)
 
     assert time.monotonic() - start < 10

@@ -1,5 +1,8 @@
 """The gate breaks for what the target does, and says so if the generator may be to blame."""
 
+import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -201,11 +204,23 @@ def test_an_operation_with_a_bound_that_never_ended_well_breaks_it() -> None:
 @pytest.mark.parametrize("file", sorted((ROOT / "loadtests" / "thresholds").iterdir()), ids=lambda file: file.name)
 def test_the_files_of_the_kit_can_be_read(file: Path) -> None:
     assert read_thresholds(file).operations
-    assert file.stem in WORKLOADS
+    assert file.stem.removesuffix("-http") in WORKLOADS
 
 
 def test_every_workload_has_a_file() -> None:
-    assert {file.stem for file in (ROOT / "loadtests" / "thresholds").iterdir()} == set(WORKLOADS)
+    assert {file.stem for file in (ROOT / "loadtests" / "thresholds").iterdir()} >= set(WORKLOADS)
+
+
+@pytest.mark.parametrize(
+    ("level", "workload", "file"),
+    [("redis", "steady", "steady"), ("http", "steady", "steady-http"), ("http", "login_storm", "login_storm")],
+)
+def test_make_takes_the_file_of_the_level_if_there_is_one(level: str, workload: str, file: str) -> None:
+    command = ["make", "--dry-run", "load", "capacity", f"LEVEL={level}", f"WORKLOAD={workload}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert re.findall(r"--thresholds (\S+)", shown) == 2 * [f"loadtests/thresholds/{file}.yaml"]
 
 
 @pytest.mark.parametrize(

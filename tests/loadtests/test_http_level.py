@@ -3,16 +3,21 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tests.loadtests.running import Load
 from tests.loadtests.serving import TOKEN
-from tests.session_core.servers import free_port
+from tests.session_core.servers import Server, free_port
 
 pytestmark = pytest.mark.engine
+
+
+Outcome = tuple[set[str], int]
 
 
 class Service(ThreadingHTTPServer):
@@ -46,43 +51,42 @@ class Answers(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[Service]:
     with Service(("127.0.0.1", 0), Answers) as made:
+        made.status, made.body = status, body
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield made
         made.shutdown()
 
 
-@pytest.fixture
-def aimed(load: Load) -> Load:
-    load.where = {"session_admin_token": TOKEN}
-    return load
+@pytest.fixture(scope="module")
+def kinds(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Outcome]:
+    """By what the service is like: the classes of errors, and how many connections it saw. Three runs at once."""
+
+    def run(port: int) -> set[str]:
+        load = Load(server, tmp_path_factory.mktemp("run") / "report", {"session_admin_token": TOKEN})
+        load.options = ["--level", "http", "--host", f"http://127.0.0.1:{port}"]
+        assert load.run("achieved_ratio: 0.1\ndropped: 300", seconds=3) == 1, load.output
+        assert load.broken() == {"error ratio"}
+        return {kind for each in load.found["operations"].values() for kind in each["errors"]}
+
+    refusal = json.dumps({"type": "urn:problem:store-full"}).encode()
+    with answering(507, refusal) as full, answering(201, b'{"handle":') as strange, ThreadPoolExecutor() as threads:
+        a, b, c = threads.map(run, [full.server_port, strange.server_port, free_port()])
+        return {"full": (a, full.connections), "strange": (b, strange.connections), "away": (c, 0)}
 
 
-def run(load: Load, port: int) -> set[str]:
-    """Run against this port; the classes of errors. The gate is broken."""
-    load.options = ["--level", "http", "--host", f"http://127.0.0.1:{port}"]
+def test_a_refusal_is_read_to_its_end_and_the_connection_is_kept(kinds: Mapping[str, Outcome]) -> None:
+    classes, connections = kinds["full"]
 
-    assert load.run("achieved_ratio: 0.1\ndropped: 300", seconds=3) == 1, load.output
-
-    assert load.broken() == {"error ratio"}
-    return {kind for each in load.found["operations"].values() for kind in each["errors"]}
+    assert classes == {"full"}
+    assert connections <= 2 * 10, "each user has one, and another one to clean up"
 
 
-def test_a_refusal_is_read_to_its_end_and_the_connection_is_kept(aimed: Load, service: Service) -> None:
-    service.status, service.body = 507, json.dumps({"type": "urn:problem:store-full"}).encode()
-
-    assert run(aimed, service.server_port) == {"full"}
-
-    assert service.connections <= 2 * 10, "each user has one, and another one to clean up"
+def test_an_answer_that_cannot_be_read_is_an_error(kinds: Mapping[str, Outcome]) -> None:
+    assert kinds["strange"][0] == {"unreadable"}
 
 
-def test_an_answer_that_cannot_be_read_is_an_error(aimed: Load, service: Service) -> None:
-    service.status, service.body = 201, b'{"handle":'
-
-    assert run(aimed, service.server_port) == {"unreadable"}
-
-
-def test_nobody_there_is_an_error(aimed: Load) -> None:
-    assert run(aimed, free_port()) == {"unavailable"}
+def test_nobody_there_is_an_error(kinds: Mapping[str, Outcome]) -> None:
+    assert kinds["away"][0] == {"unavailable"}

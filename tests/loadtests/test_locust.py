@@ -37,9 +37,9 @@ def check_one_report(load: Load) -> None:
     assert found["verdict"] == "pass"
     assert "verdict: pass" in load.output
     answered = sum(each["answered"] for each in found["operations"].values())
-    assert 20 <= answered <= 500 + 10, "no more than a hundred a second for the five seconds after the warm-up"
+    assert 20 <= answered <= 400 + 10, "no more than a hundred a second for the four seconds after the warm-up"
     assert len(found["record"]["cpu"]) == 2, "two generators"
-    assert answered - 20 <= found["record"]["target"] <= 540, "which share one rate"
+    assert answered - 20 <= found["record"]["target"] <= 440, "which share one rate"
     assert found["bytes_per_session"] > 300
     cases = ET.parse(load.report / "junit.xml").getroot().findall("testcase")
     assert len(cases) == len(found["findings"]) >= 5
@@ -55,7 +55,7 @@ def test_two_processes_over_tls_give_one_report(load: Load) -> None:
     load.where = {**load.server.settings, "session_max_concurrent": 5}
     load.options = ["--processes", "2", "--master-bind-port", port, "--master-port", port]
 
-    assert load.run(seconds=6) == 0, load.output
+    assert load.run(seconds=5) == 0, load.output
 
     check_one_report(load)
 
@@ -66,7 +66,7 @@ def test_a_master_and_its_workers_give_one_report(load: Load, tmp_path: Path) ->
     load.options = ["--master", "--expect-workers", "2", "--master-bind-port", port]
 
     with beside(worker, load, tmp_path / "worker-1.log"), beside(worker, load, tmp_path / "worker-2.log"):
-        assert load.run(seconds=6) == 0, load.output
+        assert load.run(seconds=5) == 0, load.output
 
     check_one_report(load)
 

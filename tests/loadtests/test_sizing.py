@@ -4,7 +4,7 @@ import pytest
 
 from loadtests.sizing import GIB, Costs, size, table
 
-COSTS = Costs(session_bytes=1000, redis_us=30, service_us=600)
+COSTS = Costs(session_bytes=1000, redis_us=30, shard_us=36, service_us=600)
 
 
 def test_a_small_deployment_has_one_shard() -> None:
@@ -21,7 +21,7 @@ def test_a_small_deployment_has_one_shard() -> None:
     [
         (1_000, 20_000, 1),  # a core of Redis, used to 60 %, does exactly that
         (1_000, 20_001, 3),  # two would do, a cluster has three
-        (1_000, 100_000, 5),
+        (1_000, 100_000, 6),  # a shard costs more than the one node did
         (8_500_000, 10, 1),
         (9_000_000, 10, 3),  # more than 16 GiB
         (40_000_000, 10, 5),
@@ -36,4 +36,4 @@ def test_the_table_has_a_line_for_each_pair() -> None:
     lines = table([(10_000, 100), (10_000_000, 100_000)], COSTS).splitlines()
 
     assert lines[2] == "| 10,000 | 100 | 1 | 20 MiB | 0.01 | 0.1 |"
-    assert lines[3] == "| 10,000,000 | 100,000 | 5 | 3.7 GiB | 5.00 | 100.0 |"
+    assert lines[3] == "| 10,000,000 | 100,000 | 6 | 3.1 GiB | 6.00 | 100.0 |"

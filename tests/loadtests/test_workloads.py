@@ -56,7 +56,14 @@ async def test_a_killed_primary_loses_no_acknowledged_session_and_the_gap_is_tol
     settings = group.settings(session_deadline_seconds=10)
     await load_functions(settings)
     load.where = {}
-    load.options = ["--workload", "failover_under_load", "--conformance", str(_config(group, tmp_path))]
+    load.options = [
+        "--workload",
+        "failover_under_load",
+        "--conformance",
+        str(_config(group, tmp_path)),
+        "--users",
+        "40",
+    ]
 
     begun = time.time()
     assert load.run("achieved_ratio: 0.5\ndropped: 200\nlongest_gap_seconds: 9\nfaults: 1", seconds=12) == 0, (
