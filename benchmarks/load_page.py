@@ -37,7 +37,7 @@ in each report, and part of its verdict.
 ## The primary is killed under load
 
 Reported is the longest time without an accepted write that the load test has found. By the servers: the same from the
-times of the entries in their event streams, which the generator has no part in.
+times of the entries in their event streams, which the generator has no part in. They should differ by less than 0.1 s.
 
 {_failovers()}
 
