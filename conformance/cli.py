@@ -22,7 +22,7 @@ from conformance.report.outages import HEAD, outages
 from conformance.report.verify import ReportError, judged_again, verify
 from conformance.requirements import register
 from conformance.run import Choice, Run
-from conformance.targets import Target
+from conformance.targets import Target, probe
 from conformance.targets.containers import TopologyError, containers, sweep
 from conformance.targets.endpoint import endpoint
 from conformance.targets.stack import stack, target_of
@@ -152,6 +152,7 @@ async def _examine(asked: argparse.Namespace, config: Config) -> Report:
         say("bringing up containers" if own else "looking at the target")
         async with _target(asked, config, Path(directory)) as found:
             target = found.watched_by(config.prometheus)
+            await probe(target)
             software = await asyncio.to_thread(View(target).software)
             say(f"{target.kind} {target.name}: {', '.join(sorted(target.features))}")
             results = await Run(register(), target, choice, asked.out / HISTORIES, say).results()

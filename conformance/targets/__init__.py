@@ -8,10 +8,11 @@ from typing import Any, Self
 
 from conformance.faults import Faults, NoFaults
 from conformance.wire import Login, Wire
-from session_core import Settings
+from session_core import Session, SessionManager, Settings
 from session_core.address import Address
 
 NO_VARIABLE = "NO_VARIABLE_BEGINS_SO_"
+PROBE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,15 @@ class Target:
         settings = self.settings()
         authority = str(settings.redis_ca_file) if settings.redis_ca_file else None
         return Wire(settings.address_map, ssl.create_default_context(cafile=authority) if settings.tls else None)
+
+
+async def probe(target: Target, **settings: Any) -> Session:  # noqa: ANN401 - those of Settings
+    """Log a user in and out, before anything is said about a target: the session.
+
+    Raises:
+        SessionError: it cannot be reached, refuses us, or lacks the function library.
+    """
+    async with SessionManager(target.settings(session_ttl_seconds=PROBE_SECONDS, **settings)) as sessions:
+        made = await sessions.create_session("conformance-probe")
+        await sessions.revoke_session(made.session_id, "conformance")
+    return made

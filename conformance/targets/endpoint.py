@@ -6,15 +6,14 @@ from dataclasses import replace
 from conformance.config import Config
 from conformance.faults import Faults, NoFaults
 from conformance.faults.hooks import HookFaults
-from conformance.targets import Target
+from conformance.targets import Target, probe
 from conformance.view import View
 from conformance.wire import WireError
-from session_core import SessionManager, Settings
+from session_core import Settings
 from session_core.address import Address
 from session_core.errors import SessionError
 
 CONNECTION = ("redis_", "session_backend", "session_scripts", "session_wait_replicas")
-PROBE_SECONDS = 60
 
 
 async def endpoint(config: Config) -> Target:
@@ -28,9 +27,7 @@ async def endpoint(config: Config) -> Target:
     connect = {name: getattr(settings, name) for name in Settings.model_fields if name.startswith(CONNECTION)}
     faults: Faults = HookFaults(config.faults) if config.faults else NoFaults()
     target = Target("endpoint", _name(settings), connect, config.features | faults.abilities, faults=faults)
-    async with SessionManager(target.settings(session_ttl_seconds=PROBE_SECONDS, session_wait_replicas=1)) as sessions:
-        made = await sessions.create_session("conformance-probe")
-        await sessions.revoke_session(made.session_id, "conformance")
+    made = await probe(target, session_wait_replicas=1)
     features = target.features | ({"wait"} if made.durable else set()) | ({"tls"} if settings.tls else set())
     if not settings.target.sentinel:
         return replace(target, features=features, nodes=settings.target.addresses)

@@ -176,6 +176,16 @@ def test_an_endpoint_that_cannot_be_used_is_told_by_what_is_wrong_with_it_in_bou
             assert time.monotonic() - began < 15
 
 
+def test_a_deployment_that_does_not_run_is_no_violation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ports = {key: servers.free_port() for key in ("redisPort", "sentinelPort", "httpsPort")}
+    settings = [word for key, port in ports.items() for word in ("--set", f"compose.{key}={port}")]
+    rendered = tmp_path / "rendered"
+    subprocess.run([*containers.RENDER, "--name", "nobody", "--out", str(rendered), *settings], check=True)
+
+    assert main(["run", "--outputs", str(rendered / "outputs.json"), "--out", str(tmp_path / "out")]) == 3
+    assert "no Sentinel knows a primary of mymaster" in capsys.readouterr().err
+
+
 def test_an_unknown_requirement_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--id", "SES-NONE-001", "--out", str(tmp_path)]) == 3
     assert "--id SES-NONE-001: no such requirement; see: conformance list" in capsys.readouterr().err
