@@ -18,7 +18,8 @@ from session_core.address import Address
 LOGINS, LOGOUTS = 100, 20
 FSYNC_SECONDS = 2
 """appendfsync everysec may be a second late once more (redis.io: Persistence)."""
-CLIENTS = 100
+CLIENTS, PATIENCE_SECONDS = 100, 30
+"""All of them run in one process here, beside the nodes: what is promised is a login, and how long it took is told."""
 SPARE_BYTES = 2 * 1024 * 1024
 BALLAST = "x" * 8000
 FULL = "StoreFull"
@@ -92,7 +93,8 @@ async def full_memory(lab: Lab) -> None:
 async def storm(lab: Lab) -> None:
     """Many applications connect at once, and each logs a user in."""
     async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(lab.client(f"client-{n}")) for n in range(CLIENTS)]
+        patient = {"session_deadline_seconds": PATIENCE_SECONDS}
+        clients = [await stack.enter_async_context(lab.client(f"client-{n}", **patient)) for n in range(CLIENTS)]
         await asyncio.gather(*(each.create(lab.user(f"storm-{n}")) for n, each in enumerate(clients)))
 
 

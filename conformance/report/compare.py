@@ -22,7 +22,7 @@ class Comparison:
 
     @property
     def agree(self) -> bool:
-        """All have the same verdict, and the same word on each MUST."""
+        """All have the same verdict, and the same word on each MUST that they could examine."""
         return len({report.verdict for report in self.reports.values()}) == 1 and not self.differences
 
     @property
@@ -41,7 +41,7 @@ def compare(directories: Sequence[Path]) -> Comparison:
     said: dict[str, dict[str, list[str]]] = {}
     for name, report in reports.items():
         for line in report.requirements:
-            if line.requirement.level == "MUST":
+            if line.requirement.level == "MUST" and line.status != "not_supported":
                 said.setdefault(line.requirement.id, {}).setdefault(line.status, []).append(name)
     differences = tuple(
         f"{each}: " + ", ".join(f"{status} in {' '.join(names)}" for status, names in statuses.items())
@@ -82,8 +82,9 @@ def page(found: Comparison) -> str:
         "|---|---|---|---|---|",
         *(_row(name, report) for name, report in found.reports.items()),
         "",
-        "Every run has the same verdict, and the same word on each MUST." if found.agree else "The runs disagree.",
-        *(f"\n* {each}" for each in found.differences),
+        "Every run has the same verdict, and the same word on each MUST." if found.agree else "The runs disagree:",
+        "",
+        *(f"* {each}" for each in found.differences),
     ]
     if found.together:
         lines += [

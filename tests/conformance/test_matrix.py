@@ -205,3 +205,13 @@ def record(broken: Broken, failed: list[str], seconds: float) -> None:
         file.truncate()
         json.dump([known[each.name] for each in MATRIX if each.name in known], file, indent=1)
         file.write("\n")
+
+
+def test_what_is_kept_of_each_entry_is_what_it_is_meant_to_fail() -> None:
+    """After a change of an entry, run it: KIT_TEST_MATRIX=NAME pytest tests/conformance/test_matrix.py."""
+    matrix = {each.name: each for each in MATRIX}
+    for kept in json.loads(RECORD.read_text()):
+        broken = matrix[kept["name"]]
+        assert kept["runs"] == broken.runs
+        assert set(kept["failed"]) >= set(broken.fails), broken.name
+        assert broken.more or set(kept["failed"]) == set(broken.fails), broken.name
