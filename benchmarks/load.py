@@ -43,7 +43,7 @@ RUNS: Final[Mapping[str, What]] = {
     "login_storm-http": What("login_storm", "http", 50, "30s"),
     "expiry_wave-redis": What("expiry_wave", "redis", 200, "30s"),
     "connection_storm-redis": What("connection_storm", "redis", 50, "30s"),
-    "soak-redis": What("soak", "redis", 50, "10m"),
+    "soak-redis": What("soak", "redis", 50, "8m"),
     "memory_pressure-redis": What("memory_pressure", "redis", 300, "3m"),
 }
 FAILING: Final = What("failover_under_load", "redis", 200, "30s")
