@@ -25,7 +25,8 @@ from conformance.run import Choice, Run
 from conformance.targets import Target, probe
 from conformance.targets.containers import TopologyError, containers, sweep
 from conformance.targets.endpoint import endpoint
-from conformance.targets.stack import stack, target_of
+from conformance.targets.pods import reached
+from conformance.targets.stack import outputs_of, target_of
 from conformance.verdict import EXIT_CODES
 from conformance.view import View
 from infra.outputs import OutputsError
@@ -163,10 +164,10 @@ async def _examine(asked: argparse.Namespace, config: Config) -> Report:
 async def _target(asked: argparse.Namespace, config: Config, directory: Path) -> AsyncIterator[Target]:
     if asked.endpoint:
         yield await endpoint(config)
-    elif asked.stack:
-        yield await stack(asked.stack, directory)
-    elif asked.outputs:
-        yield target_of(read_outputs(asked.outputs), "stack", directory)
+    elif asked.stack or asked.outputs:
+        outputs = await asyncio.to_thread(outputs_of, asked.stack) if asked.stack else read_outputs(asked.outputs)
+        with reached(outputs) as reachable:
+            yield target_of(reachable, "stack", directory)
     else:
         sweep()
         settings = dict(change.partition("=")[::2] for change in asked.set)

@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from conformance.faults import FaultError, Heal
 
 SECONDS = 120
 LISTENING = "0A"
 """State of a listening socket in /proc/net/tcp (Linux: include/net/tcp_states.h)."""
+SOCKETS = ("cat", "/proc/net/tcp", "/proc/net/tcp6")
 HANDOVER = ("sh", "/run/kit/ctl.sh", "handover")
 """The kit's planned handover, in the container of the primary."""
 HANDOVER_TRIES, HANDOVER_REST_SECONDS = 3, 3
@@ -52,19 +53,10 @@ class DockerFaults:
 
     def listening(self, node: str) -> frozenset[int]:
         """Read from the kernel, so that a port that nobody has told us of is found as well."""
-        table = docker("exec", self.container(node), "cat", "/proc/net/tcp", "/proc/net/tcp6")
-        rows = (line.split() for line in table.splitlines())
-        sockets = [row[1] for row in rows if len(row) > 3 and row[3] == LISTENING]  # noqa: PLR2004 - column of the state
-        own = [each for each in sockets if not each.startswith("0B00007F")]  # 127.0.0.11: Docker's own resolver
-        return frozenset(int(each.rpartition(":")[2], 16) for each in own)
+        return ports(docker("exec", self.container(node), *SOCKETS))
 
     def _hand_over(self, node: str) -> Heal:
-        """As the kit does: one that fails has changed nothing and is tried again."""
-        for _ in range(HANDOVER_TRIES):
-            if docker("exec", self.container(node), *HANDOVER) == "done":
-                return lambda: None
-            time.sleep(HANDOVER_REST_SECONDS)
-        raise FaultError(f"handover of {node}: failed {HANDOVER_TRIES} times")
+        return hand_over(node, lambda: docker("exec", self.container(node), *HANDOVER))
 
     def _cut_off(self, node: str) -> Heal:
         """DROP rules in the node's network namespace: it hears no other node, and clients go on reaching it.
@@ -78,21 +70,43 @@ class DockerFaults:
             if name != node
         ]
         addresses = [address for each in others for address in each.split()]
-        rules = [
-            (chain, side, address)
-            for address in addresses
-            for chain, side in (("INPUT", "--source"), ("OUTPUT", "--destination"))
-        ]
-
-        def drop(action: str) -> None:
-            for chain, side, address in rules:
-                _run([*inside, "--wait", action, chain, side, address, "--jump", "DROP"])
-
-        drop("--append")
-        return once(lambda: drop("--delete"))
+        return drop(inside, addresses)
 
     def _inspect(self, node: str, form: str) -> str:
         return docker("inspect", "--format", form, self.container(node))
+
+
+def hand_over(node: str, ask: Callable[[], str]) -> Heal:
+    """As the kit does: a handover that fails has changed nothing and is tried again."""
+    for _ in range(HANDOVER_TRIES):
+        if ask() == "done":
+            return lambda: None
+        time.sleep(HANDOVER_REST_SECONDS)
+    raise FaultError(f"handover of {node}: failed {HANDOVER_TRIES} times")
+
+
+def ports(sockets: str) -> frozenset[int]:
+    """Ports that are listened on, from what SOCKETS prints."""
+    rows = (line.split() for line in sockets.splitlines())
+    found = [row[1] for row in rows if len(row) > 3 and row[3] == LISTENING]  # noqa: PLR2004 - column of the state
+    own = [each for each in found if not each.startswith("0B00007F")]  # 127.0.0.11: Docker's own resolver
+    return frozenset(int(each.rpartition(":")[2], 16) for each in own)
+
+
+def drop(inside: Sequence[str], addresses: Iterable[str]) -> Heal:
+    """Let the packet filter that the command `inside` changes drop all from and to these addresses."""
+    rules = [
+        (chain, side, address)
+        for address in addresses
+        for chain, side in (("INPUT", "--source"), ("OUTPUT", "--destination"))
+    ]
+
+    def change(action: str) -> None:
+        for chain, side, address in rules:
+            run([*inside, "--wait", action, chain, side, address, "--jump", "DROP"])
+
+    change("--append")
+    return once(lambda: change("--delete"))
 
 
 def once(undo: Callable[[], object]) -> Heal:
@@ -113,12 +127,17 @@ def docker(*words: str) -> str:
     Raises:
         FaultError: it failed.
     """
-    return _run(["docker", *words])
+    return run(["docker", *words])
 
 
-def _run(command: list[str]) -> str:
+def run(command: Sequence[str], text: str | None = None) -> str:
+    """Run a command with `text` as its input; what it says.
+
+    Raises:
+        FaultError: it failed.
+    """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FaultError(f"{' '.join(command)}: {error}") from error
     if done.returncode:

@@ -1,12 +1,12 @@
 """A stack that Pulumi has deployed, or anything else that a file of the form of `infra.outputs` describes."""
 
-import asyncio
 import json
 import subprocess
 from pathlib import Path
 
 from conformance.faults import Faults, NoFaults
 from conformance.faults.docker import DockerFaults
+from conformance.faults.kubernetes import KubernetesFaults
 from conformance.targets import Target
 from conformance.wire import Login
 from infra.outputs import OutputsError, StackOutputs, parse
@@ -14,15 +14,6 @@ from infra.outputs_env import environment
 from session_core.address import Address
 
 FAULTS = frozenset({"kill", "pause", "partition", "stop", "handover", "restart"})
-
-
-async def stack(name: str, directory: Path) -> Target:
-    """Ask Pulumi for the outputs of a stack.
-
-    Raises:
-        OutputsError: as `outputs_of`.
-    """
-    return target_of(await asyncio.to_thread(outputs_of, name), "stack", directory)
 
 
 def outputs_of(name: str) -> StackOutputs:
@@ -50,7 +41,7 @@ def target_of(outputs: StackOutputs, kind: str, directory: Path, *, exclusive: b
     claimed = frozenset(outputs.features) - FAULTS
     return Target(
         kind=kind,
-        name=outputs.location.get("compose_project", outputs.target),
+        name=outputs.location.get("compose_project") or outputs.location.get("namespace", outputs.target),
         connect={name.lower(): value for name, value in environment(outputs, ca_file).items()},
         features=claimed | faults.abilities | ({"exclusive"} if exclusive else set()),
         nodes=tuple(map(_address, outputs.redis_nodes)),
@@ -61,10 +52,12 @@ def target_of(outputs: StackOutputs, kind: str, directory: Path, *, exclusive: b
 
 
 def _faults(outputs: StackOutputs) -> Faults:
-    project = outputs.location.get("compose_project")
-    if not project:
-        return NoFaults()
-    return DockerFaults(project, (_address(each).host for each in (*outputs.redis_nodes, *outputs.sentinels)))
+    nodes = [_address(each).host for each in (*outputs.redis_nodes, *outputs.sentinels)]
+    if project := outputs.location.get("compose_project"):
+        return DockerFaults(project, nodes)
+    if namespace := outputs.location.get("namespace"):
+        return KubernetesFaults(namespace, nodes)
+    return NoFaults()
 
 
 def _address(text: str) -> Address:

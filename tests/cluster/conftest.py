@@ -14,12 +14,15 @@ from tests.cluster.kit import MACHINE, ROOT, Deployment
 @pytest.fixture(name="kubeconfig", scope="session")
 def _kubeconfig() -> Iterator[Path]:
     was_there = not subprocess.run(["docker", "exec", MACHINE, "true"], capture_output=True, check=False).returncode
+    given = "KUBECONFIG" in os.environ
     script = ["bash", str(ROOT / "ci" / "cluster.sh")]
     try:
         done = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=True, timeout=890)
-        yield Path(done.stdout.strip())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KUBECONFIG", done.stdout.strip())
+            yield Path(done.stdout.strip())
     finally:
-        if not was_there and "KUBECONFIG" not in os.environ:
+        if not was_there and not given:
             subprocess.run([*script, "down"], check=True)
 
 

@@ -14,6 +14,8 @@ from typing import Any, Self, TypeVar
 
 import yaml
 
+from conformance.faults.kubernetes import KubernetesFaults
+
 ROOT = Path(__file__).parents[2]
 MACHINE = "redis-session-kit-cluster"
 """Container of our own cluster (ci/cluster.sh)."""
@@ -142,12 +144,10 @@ class Deployment:
         events = json.loads(self.kubectl("get", "events", "--field-selector", f"reason={reason}", "--output", "json"))
         return [f"{each['involvedObject']['name']}: {each['message']}" for each in events["items"]]
 
-    def kill(self, pod: str) -> None:
-        """`kill -9` of the process in a pod of our own cluster: Kubernetes is not asked, no hook runs."""
-        path = "jsonpath={.status.containerStatuses[0].containerID}"
-        container = self.kubectl("get", "pod", pod, "--output", path).removeprefix("containerd://")
-        ctr = ("ctr", "--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container)
-        subprocess.run(["docker", "exec", MACHINE, *ctr], check=True, capture_output=True)
+    @property
+    def faults(self) -> KubernetesFaults:
+        """What can be done to its nodes."""
+        return KubernetesFaults(self.namespace, [*self.pods("redis"), *self.pods("sentinel")])
 
 
 @dataclass

@@ -54,6 +54,12 @@ def refusal(wanted: Props, seconds: float) -> str:
     return str(told.value)
 
 
+def as_applied(wanted: Props) -> bool:
+    """Whether a refresh sees what was applied."""
+    seen = ManifestsProvider().read("", {**wanted, "live": ""}).outs or {}
+    return bool(seen.get("live") == "as applied")
+
+
 def test_a_quota_and_an_image_are_corrected_one_after_the_other_and_up_finishes(made: Deployment) -> None:
     kubectl("create", "namespace", made.namespace)
     kubectl("--namespace", made.namespace, "create", "quota", "small", "--hard=pods=1")
@@ -73,9 +79,14 @@ def test_a_quota_and_an_image_are_corrected_one_after_the_other_and_up_finishes(
     whole = props(made)
     ManifestsProvider().create(whole)
     made.primary()
-    checked = ManifestsProvider().read("", {**whole, "live": "as applied"})
-    assert checked.outs
-    assert checked.outs["live"] == "as applied"
+    assert as_applied(whole)
+
+    scaled = props(made, "kubernetes.serviceMaxReplicas=3")
+    ManifestsProvider().update("", whole, scaled)
+    assert made.kubectl("get", "horizontalpodautoscaler", "session", "--output", "name")
+    assert as_applied(scaled)
+    ManifestsProvider().update("", scaled, whole)
+    assert not made.kubectl("get", "horizontalpodautoscaler", "--output", "name"), "what is wanted no more is removed"
 
 
 def test_who_may_do_nothing_is_told_what_was_refused(

@@ -47,7 +47,7 @@ def test_a_primary_whose_pod_is_deleted_hands_over_without_a_failed_login(deploy
 def test_a_primary_that_is_killed_is_replaced(deployment: Deployment) -> None:
     primary = deployment.primary()
     with Writer(deployment) as writer:
-        deployment.kill(primary)
+        deployment.faults.inject("kill", primary)
         writer.wait_for(100)
         deployment.primary()
     check(deployment, writer)

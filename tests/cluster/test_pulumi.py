@@ -15,9 +15,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.stack]
 
 
 @pytest.fixture(name="stack")
-def _stack(kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def _stack(kubeconfig: Path, tmp_path: Path) -> Iterator[Stack]:
     """A stack on the cluster that is not up yet."""
-    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     stack = Stack("test-kube", tmp_path / "state", {})
     stack.remove()  # what a killed run has left
     stack.state.mkdir()
