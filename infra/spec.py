@@ -146,6 +146,8 @@ class KubernetesTarget(Section):
     """Whether nodes of one kind must run on different machines, or only should"""
     chart: Literal["bitnami", "cagriekin", "cloudpirates"] = "cagriekin"
     """Helm chart of Redis and the Sentinels, with redisSource helm"""
+    password_generation: int = Field(default=1, ge=1)
+    """Raised by one, it replaces the passwords of all users of Redis and the Sentinels, without a failed login"""
     priority_class: DnsName = ""
     """PriorityClass of all pods; empty for the cluster's default"""
     service_max_replicas: int = Field(default=0, ge=0, le=50)
@@ -267,6 +269,9 @@ def _chart_contradictions(spec: DeploymentSpec) -> Iterator[Problem]:
     source = ("redis", "source")
     if not isinstance(spec.target, KubernetesTarget):
         yield Problem(source, spec.redis.source, "native: Helm charts are for the target kubernetes", "native")
+    elif spec.target.password_generation > 1:
+        bound = "1: a chart's Redis takes one password at a time"
+        yield Problem(("target", "password_generation"), spec.target.password_generation, bound, 1, (source,))
     if "@" in spec.redis.image:
         yield Problem(
             ("redis", "image"), spec.redis.image, "with a tag alone: charts take it apart", "redis:8", (source,)

@@ -31,6 +31,12 @@ class KeptSecrets(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     passwords: Mapping[str, str] = {}
     """By ACL user; the service's own admin token among them."""
+    generation: int = 1
+    """Of the passwords."""
+    former: Mapping[str, str] = {}
+    """Passwords of the generation before."""
+    coming: Mapping[str, str] = {}
+    """Passwords of the next generation."""
     authority: Pair | None = None
     certificates: Mapping[str, Pair] = {}
     """By part."""
@@ -67,15 +73,49 @@ def completed(kept: KeptSecrets, name: str, certified: Mapping[str, Sequence[str
         authority = _pair(issue_authority(f"{name} authority", expiry(None, today, AUTHORITY_DAYS), key))
     known = kept.certificates if kept.authority else {}
     signer = Certificate(authority.cert_pem, authority.key_pem)
-    return KeptSecrets(
-        passwords={user: secrets.token_urlsafe(PASSWORD_BYTES) for user in (*USERS, ADMIN_TOKEN)} | {**kept.passwords},
-        authority=authority,
-        certificates={
-            part: known[part]
-            if part in known and not _ends_soon(known[part], today) and _names(known[part]) >= {*names}
-            else _pair(issue_node(signer, part, list(names), expiry(None, today, NODE_DAYS)))
-            for part, names in certified.items()
-        },
+    passwords = {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in (*USERS, ADMIN_TOKEN)} | {**kept.passwords}
+    return kept.model_copy(
+        update={
+            "passwords": passwords,
+            "authority": authority,
+            "certificates": {
+                part: known[part]
+                if part in known and not _ends_soon(known[part], today) and _names(known[part]) >= {*names}
+                else _pair(issue_node(signer, part, list(names), expiry(None, today, NODE_DAYS)))
+                for part, names in certified.items()
+            },
+        }
+    )
+
+
+def of_generation(kept: KeptSecrets, wanted: int) -> KeptSecrets:
+    """`kept` with the passwords of a generation and of its neighbours: nodes take all, whoever is replaced first.
+
+    The service's own token has no generations.
+
+    Raises:
+        SecretsError: it is neither the present generation nor the next one, or that one's passwords are known nowhere.
+
+    """
+    coming = {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in USERS}
+    if not kept.passwords:
+        return kept.model_copy(update={"generation": wanted, "coming": coming})
+    if wanted == kept.generation:
+        return kept.model_copy(update={"coming": kept.coming or coming})
+    if wanted != kept.generation + 1 or not kept.coming:
+        now = f"now it is {kept.generation}"
+        first = (
+            "" if kept.coming else f": apply what is rendered with {kept.generation} first, so that the next are known"
+        )
+        raise SecretsError(f"kubernetes.passwordGeneration: {wanted} must be raised by one at a time, {now}{first}")
+    former = {user: kept.passwords[user] for user in USERS}
+    return kept.model_copy(
+        update={
+            "generation": wanted,
+            "former": former,
+            "passwords": {**kept.passwords, **kept.coming},
+            "coming": coming,
+        }
     )
 
 

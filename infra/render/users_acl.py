@@ -51,9 +51,14 @@ SENTINEL_RULES: Mapping[str, str] = {
 """Users of the Sentinels and their rules."""
 
 
-def users_acl(rules: Mapping[str, str], passwords: Mapping[str, str]) -> str:
-    """The ACL file with `rules`; `passwords` by user name."""
+def users_acl(rules: Mapping[str, str], passwords: Mapping[str, str], *others: Mapping[str, str]) -> str:
+    """The ACL file with `rules`; `passwords` by user name, and `others` that are valid beside them."""
     lines = [
-        f"user {user} on #{hashlib.sha256(passwords[user].encode()).hexdigest()} {rule}" for user, rule in rules.items()
+        " ".join(["user", user, "on", *(f"#{_digest(each[user])}" for each in (passwords, *others)), rule])
+        for user, rule in rules.items()
     ]
     return "\n".join([DEFAULT_USER, *lines]) + "\n"
+
+
+def _digest(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()

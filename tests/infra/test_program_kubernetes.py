@@ -27,10 +27,10 @@ def test_every_resource_is_of_a_known_type(engine: Engine) -> None:
         "pulumi:pulumi:Stack": 1,
         "redis-session-kit:kubernetes:KubernetesDeployment": 1,
         "redis-session-kit:certificates:Certificates": 1,
-        "redis-session-kit:credentials:Credentials": 1,
+        "redis-session-kit:credentials:Credentials": 2,
         "pulumi-python:dynamic/certificates:CertificateAuthority": 1,
         "pulumi-python:dynamic/certificates:NodeCertificate": 4,
-        "pulumi-python:dynamic/credentials:RandomPassword": len(USERS) + 1,
+        "pulumi-python:dynamic/credentials:RandomPassword": 2 * len(USERS) + 1,
         "pulumi-python:dynamic/kubernetes:AppliedManifests": 1,
     }
 
@@ -56,3 +56,22 @@ def test_the_outputs_are_those_of_a_cluster(engine: Engine) -> None:
 def test_pulumi_leaves_helm_to_whoever_applies_the_manifests() -> None:
     with pytest.raises(RunError, match="redisSource helm: `make render`"):
         run({f"{PROJECT}:target": "kubernetes", f"{PROJECT}:compose": "{}", f"{PROJECT}:redisSource": "helm"})
+
+
+def test_another_generation_has_other_passwords_and_its_neighbours(engine: Engine) -> None:
+    def names(found: Engine) -> set[str]:
+        return {each.name for each in found.registered if each.type.endswith(":RandomPassword")}
+
+    third = run(
+        {
+            f"{PROJECT}:target": "kubernetes",
+            f"{PROJECT}:compose": "{}",
+            f"{PROJECT}:kubernetes": '{"passwordGeneration": 3}',
+        }
+    )
+    users = f"{STACK}-users"
+    assert names(engine) == {
+        *(f"{users}-{user}" for user in (*USERS, "admin-token")),
+        *(f"{users}-2-{u}" for u in USERS),
+    }
+    assert names(third) == {f"{users}-admin-token", *(f"{users}-{n}-{user}" for n in (2, 3, 4) for user in USERS)}

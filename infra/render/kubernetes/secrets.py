@@ -19,12 +19,13 @@ def secret_objects(
     ca: str,
     certificates: Mapping[str, tuple[str, str]],
     given: Mapping[str, str],
+    *others: Mapping[str, str],
 ) -> dict[str, Object]:
     """Secrets by name.
 
     `passwords` by infra.render.passwords.USERS and ADMIN_TOKEN, `ca` as PEM, `certificates` by the parts of
     `cluster.certified`: PEM of certificate and private key, `given` the secrets of the stack itself, by the keys that
-    `login_secrets` names.
+    `login_secrets` names, `others` passwords that Redis and the Sentinels take beside those.
     """
     nodes = (*cluster.redis, *cluster.sentinels)
     if cluster.chart:
@@ -35,7 +36,7 @@ def secret_objects(
             EXPORTER: exporter_secrets(nodes, passwords, ONLY_USER),
         }
     else:
-        stores = _stores(cluster, passwords)
+        stores = _stores(cluster, passwords, *others)
         readers = {DEPLOY_SECRET: functions_secrets(passwords), EXPORTER: exporter_secrets(nodes, passwords)}
     texts = stores | {SESSION: service_secrets(cluster.spec, passwords, given)} | readers
     if cluster.spec.keycloak.ca_pem:
@@ -46,16 +47,16 @@ def secret_objects(
     return {name: _secret(cluster, name, data) for name, data in texts.items()}
 
 
-def _stores(cluster: Cluster, passwords: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def _stores(cluster: Cluster, passwords: Mapping[str, str], *others: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return {
         REDIS: {
             "auth.conf": redis_auth_conf(passwords["replication"]),
-            "users.acl": users_acl(REDIS_RULES, passwords),
+            "users.acl": users_acl(REDIS_RULES, passwords, *others),
             "node.password": passwords["node"],
         },
         SENTINEL: {
             "auth.conf": sentinel_auth_conf(cluster.spec.sentinel, passwords["sentinel"]),
-            "users.acl": users_acl(SENTINEL_RULES, passwords),
+            "users.acl": users_acl(SENTINEL_RULES, passwords, *others),
             "node.password": passwords["node"],
         },
     }

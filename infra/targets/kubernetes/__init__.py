@@ -16,6 +16,9 @@ from infra.targets.kubernetes.exported import outputs
 from infra.targets.kubernetes.manifests import check_namespace, manifests
 from infra.targets.kubernetes.provider import ManifestsProvider
 
+NAMES = ("passwords", "ca", "certificates", "given")
+"""Of the parameters of `manifests`, in their order."""
+
 
 class AppliedManifests(Resource, module="kubernetes", name="AppliedManifests"):
     """What runs in the cluster."""
@@ -43,13 +46,14 @@ class KubernetesDeployment(pulumi.ComponentResource):
                 "redisSource helm: `make render` writes manifests and values; Pulumi runs no Helm here"
             )
         certificates = Certificates(f"{name}-tls", cluster.certified, child)
-        credentials = Credentials(f"{name}-users", [*USERS, ADMIN_TOKEN], child)
+        passwords, *others = _passwords(name, cluster.target.password_generation, child)
         rendered = pulumi.Output.all(
-            passwords=dict(credentials.passwords),
+            passwords=dict(passwords),
+            others=[dict(each) for each in others],
             ca=certificates.ca_pem,
             certificates={part: [each.cert_pem, each.key_pem] for part, each in certificates.nodes.items()},
             given=stack_secrets(login_secrets(spec).values()),
-        ).apply(lambda known: manifests(cluster, **known))
+        ).apply(lambda known: manifests(cluster, *(known[name] for name in NAMES), *known["others"]))
         self.manifests = AppliedManifests(
             f"{name}-manifests",
             {
@@ -62,8 +66,22 @@ class KubernetesDeployment(pulumi.ComponentResource):
             },
             child,
         )
-        self.outputs = outputs(cluster, certificates.ca_pem, credentials.passwords)
+        self.outputs = outputs(cluster, certificates.ca_pem, passwords)
         self.register_outputs(dict(self.outputs))
+
+
+def _passwords(name: str, generation: int, child: pulumi.ResourceOptions) -> list[Mapping[str, pulumi.Output[str]]]:
+    """Passwords of a generation, and of the one before and the next: nodes take all, whoever is replaced first.
+
+    The service's own token has no generations; it stands among the first.
+    """
+    neighbours = range(max(1, generation - 1), generation + 2)
+    first = Credentials(f"{name}-users", [*(USERS if 1 in neighbours else ()), ADMIN_TOKEN], child).passwords
+    known = {
+        each: first if each == 1 else Credentials(f"{name}-users-{each}", USERS, child).passwords for each in neighbours
+    }
+    now = {**known[generation], ADMIN_TOKEN: first[ADMIN_TOKEN]}
+    return [now, *(each for number, each in known.items() if number != generation)]
 
 
 def _needs(cluster: Cluster) -> list[str]:

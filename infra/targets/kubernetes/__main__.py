@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from infra.components.kept_secrets import KeptSecrets, SecretsError, completed
+from infra.components.kept_secrets import KeptSecrets, SecretsError, completed, of_generation
 from infra.render.kubernetes import Cluster
 from infra.render.kubernetes.charts import CHARTS
 from infra.spec import warnings
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_namespace(cluster)
         out: Path = asked.out.expanduser().absolute()
         kept = kept_in(out, asked.secrets, renew_certificates=asked.renew_certificates)
+        kept = of_generation(kept, cluster.target.password_generation)
         render(cluster, out, completed(kept, cluster.name, cluster.certified), given)
     except (RefusedError, NamespaceError, SpecError, SecretsError, OSError, yaml.YAMLError) as error:
         sys.stderr.write(f"{error}\n")
@@ -82,7 +83,8 @@ def render(cluster: Cluster, out: Path, secrets: KeptSecrets, given: Mapping[str
         raise ValueError("the secrets are not complete")
     certificates = {part: (pair.cert_pem, pair.key_pem) for part, pair in secrets.certificates.items()}
     authority = secrets.authority.cert_pem
-    rendered = manifests(cluster, secrets.passwords, authority, certificates, given)
+    others = filter(None, (secrets.former, secrets.coming))
+    rendered = manifests(cluster, secrets.passwords, authority, certificates, given, *others)
     # The secrets come first: a run that is cut short can be repeated.
     files = {SECRETS_FILE: secrets.model_dump_json(indent=2) + "\n"}
     files |= {f"{MANIFESTS}/{name}": text for name, text in rendered.plain.items()}

@@ -38,9 +38,10 @@ def manifests(
     ca: str,
     certificates: Mapping[str, tuple[str, str]],
     given: Mapping[str, str],
+    *others: Mapping[str, str],
 ) -> Manifests:
     """Render everything; arguments as those of `secret_objects`."""
-    secrets = secret_objects(cluster, passwords, ca, certificates, given)
+    secrets = secret_objects(cluster, passwords, ca, certificates, given, *others)
     plain = plain_objects(cluster, {name: digest(each["data"]) for name, each in secrets.items()}, ca)
     return Manifests(
         {f"{name}.yaml": manifest(objects) for name, objects in plain.items()},
