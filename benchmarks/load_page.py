@@ -13,8 +13,9 @@ NOT_YET: Final = "Not measured yet."
 
 def write() -> None:
     """Write and print it."""
-    PAGE.write_text(page())
-    print(page())
+    text = page()
+    PAGE.write_text(text)
+    print(text)
 
 
 def page() -> str:

@@ -45,7 +45,7 @@ def verify(directory: Path) -> Verified:
         ReportError: no report, of another schema, or its histories are missing or broken.
     """
     report = read(directory)
-    now = judged_again(directory)
+    now = _judged_again(report, directory)
     differences = [
         f"{line.requirement.id}: the report says {line.status}, the histories say {seen.status} ({seen.actual})"
         for line, seen in zip(report.requirements, now.requirements, strict=True)
@@ -62,7 +62,10 @@ def judged_again(directory: Path) -> Report:
     Raises:
         ReportError: as `verify`.
     """
-    report = read(directory)
+    return _judged_again(read(directory), directory)
+
+
+def _judged_again(report: Report, directory: Path) -> Report:
     results = [
         again(line, {file: directory / HISTORIES / file for file in line.histories}) for line in report.requirements
     ]

@@ -4,6 +4,7 @@ from typing import Any
 
 import yaml
 
+from infra.render.redis_conf import node_mebibytes
 from infra.render.session_settings import (
     connection,
     exporter_settings,
@@ -14,7 +15,6 @@ from infra.render.session_settings import (
 from infra.render.topology import KIT, SECRETS, Node, Topology, topology
 from infra.spec import ComposeTarget, DeploymentSpec, target_of
 
-MEBIBYTE = 1024 * 1024
 REDIS_USER, GATEWAY_USER, SERVICE_USER, EXPORTER_USER = "999:999", "101:101", "10001:10001", "59000:59000"
 
 
@@ -97,8 +97,7 @@ def _data_node(spec: DeploymentSpec, parts: Topology, node: Node, memory_mib: in
 
 
 def _redis(spec: DeploymentSpec, parts: Topology, node: Node) -> dict[str, Any]:
-    # Twice maxmemory and some: a full sync and an AOF rewrite fork, and the copy grows with what is written meanwhile.
-    return _data_node(spec, parts, node, 2 * spec.redis.maxmemory // MEBIBYTE + 64)
+    return _data_node(spec, parts, node, node_mebibytes(spec.redis))
 
 
 def _sentinel(spec: DeploymentSpec, parts: Topology, node: Node) -> dict[str, Any]:
@@ -120,14 +119,10 @@ def _functions(spec: DeploymentSpec) -> dict[str, Any]:
         128,
         restart="no",
         entrypoint=["python3", "-m", "session_core", "functions", "load"],
-        environment=_connection(spec) | {"SESSION_DEADLINE_SECONDS": "60"},
+        environment=connection(spec, topology(spec).sentinels) | {"SESSION_DEADLINE_SECONDS": "60"},
         volumes=[_bind("functions/secrets", SECRETS), _bind("functions/tls", f"{KIT}/tls")],
         tmpfs=["/tmp:mode=1777,size=16m"],
     )
-
-
-def _connection(spec: DeploymentSpec) -> dict[str, str]:
-    return connection(spec, topology(spec).sentinels)
 
 
 def _session(spec: DeploymentSpec, name: str) -> dict[str, Any]:
@@ -139,7 +134,7 @@ def _session(spec: DeploymentSpec, name: str) -> dict[str, Any]:
         networks={"data": {"aliases": ["session"]}},
         stop_grace_period="30s",
         environment={"SESSION_BACKEND": "redis", "REDIS_USERNAME": "sessions"}
-        | _connection(spec)
+        | connection(spec, topology(spec).sentinels)
         | session_settings(spec)
         | login_settings(spec)
         | trace_settings(spec)

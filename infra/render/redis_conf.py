@@ -2,6 +2,7 @@
 
 from infra.render.topology import TLS, Node
 from infra.spec import RedisSpec
+from infra.values import MEBIBYTE
 
 
 def tls_conf(port: int) -> list[str]:
@@ -46,6 +47,14 @@ def redis_conf(redis: RedisSpec, node: Node) -> str:
             "hash-max-listpack-value 1024",
         ]
     )
+
+
+def node_mebibytes(redis: RedisSpec) -> int:
+    """Memory of a node's container, in MiB, whatever the target.
+
+    Twice maxmemory and some: a full sync and an AOF rewrite fork, and the copy grows with what is written meanwhile.
+    """
+    return 2 * redis.maxmemory // MEBIBYTE + 64
 
 
 def data_conf(redis: RedisSpec) -> list[str]:

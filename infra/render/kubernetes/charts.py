@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from infra.render.kubernetes.names import REDIS, Cluster
+from infra.render.kubernetes.nodes import pod_mebibytes
 from infra.render.kubernetes.objects import Object
 from infra.render.passwords import ADMIN_TOKEN
 from infra.render.redis_conf import data_conf, replicas_conf
-from infra.values import MEBIBYTE
 
 ONLY_USER = "default"
 CHART_PASSWORD = "redis-password"  # noqa: S105 - a name
@@ -128,8 +128,8 @@ def _volume(cluster: Cluster) -> Object:
 
 
 def _resources(cluster: Cluster) -> Object:
-    """As for the kit's own nodes (`nodes.py`): twice the data and some."""
-    memory = f"{2 * cluster.spec.redis.maxmemory // MEBIBYTE + 112}Mi"
+    """As for the kit's own nodes."""
+    memory = f"{pod_mebibytes(cluster.spec.redis)}Mi"
     return {"requests": {"memory": memory}, "limits": {"memory": memory}}
 
 

@@ -25,10 +25,10 @@ from infra.render.kubernetes.objects import (
     pod_template,
     projected,
 )
-from infra.render.redis_conf import redis_conf
+from infra.render.redis_conf import node_mebibytes, redis_conf
 from infra.render.sentinel_conf import sentinel_conf
 from infra.render.topology import KIT, Node
-from infra.values import MEBIBYTE
+from infra.spec import RedisSpec
 
 USER = 999
 """Of the official images of Redis and Valkey."""
@@ -60,6 +60,11 @@ class _Kind:
         return {"entrypoint.sh": script(self.name), "ctl.sh": script("ctl")} | own
 
 
+def pod_mebibytes(redis: RedisSpec) -> int:
+    """Memory of a pod of Redis, in MiB: with what is in memory there instead of on a disk."""
+    return node_mebibytes(redis) + 48
+
+
 def redis_objects(cluster: Cluster, secrets: Mapping[str, str]) -> list[Object]:
     """The Redis nodes."""
     redis = cluster.spec.redis
@@ -67,8 +72,7 @@ def redis_objects(cluster: Cluster, secrets: Mapping[str, str]) -> list[Object]:
     node = container(
         REDIS,
         redis.image,
-        # Twice maxmemory and some, as in every target, and what is in memory instead of on a disk.
-        2 * redis.maxmemory // MEBIBYTE + 64 + 48,
+        pod_mebibytes(redis),
         "250m",
         ports=[_port("redis", REDIS_PORT), _port("waiting-room", WAITING_ROOM_PORT)],
         # Not ready before the first sync is complete: a rolling update waits for that. A node that waits for its role,

@@ -8,7 +8,6 @@ from infra.render.kubernetes.charts import ONLY_USER, of_one_user
 from infra.render.kubernetes.names import SESSION
 from infra.targets.exported import FEATURES, common
 
-USERS = ("sessions", "sentinel", "exporter", "deploy", "admin")
 FAULTS = ("kill", "restart", "admin_config")
 
 
@@ -16,10 +15,11 @@ def outputs(cluster: Cluster, ca_pem: object, passwords: Mapping[str, Any]) -> d
     """Fields of `infra.outputs.StackOutputs`; addresses are those inside of the cluster."""
     if cluster.chart:
         passwords = of_one_user(passwords)
-    users = {"users": dict.fromkeys(USERS, ONLY_USER)} if cluster.chart else {}
+    shared = common(cluster.spec, ca_pem, passwords)
+    users = {"users": dict.fromkeys(shared["users"], ONLY_USER)} if cluster.chart else {}
     features = [each for each in (*FEATURES, *FAULTS) if not (cluster.chart and each == "acl")]
     return (
-        common(cluster.spec, ca_pem, passwords)
+        shared
         | users
         | {
             "location": {"namespace": cluster.namespace},
