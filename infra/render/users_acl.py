@@ -26,7 +26,7 @@ REDIS_RULES: Mapping[str, str] = {
     # No CONFIG GET: it would show `masterauth`.
     "exporter": f"resetchannels -@all {CONNECTION} +info +slowlog|len +slowlog|get +latency|latest +latency|histogram",
     # Health checks, the entrypoints' questions, and the handover before a planned stop of the primary.
-    "node": "resetchannels -@all +ping +info +client|pause +client|unpause",
+    "node": "resetchannels -@all +ping +info +client|pause +client|unpause +replicaof",
     "admin": "~* &* +@all",
 }
 """Users of the Redis nodes and their rules."""

@@ -9,6 +9,7 @@ from tests.render.box import HANGS, REFUSED, Box, Shell, node_called
 
 FAILOVER, REPLICAS = "SENTINEL FAILOVER mymaster", "SENTINEL REPLICAS mymaster"
 PAUSE, QUIET, UNPAUSE = "CLIENT PAUSE 30000 WRITE", "CLIENT PAUSE 120000 WRITE", "CLIENT UNPAUSE"
+FOLLOW = "REPLICAOF redis-2 6380"
 NewCtl = Callable[[str], Box]
 
 
@@ -40,7 +41,7 @@ def _primary(ctl: NewCtl) -> Box:
 
 def itself(box: Box, answer: str, at: int = 0) -> None:
     """Let the node say about itself, from second `at` on, what a handover asks."""
-    box.answers(box.itself, {"INFO replication": answer, PAUSE: "OK", QUIET: "OK", UNPAUSE: "OK"}, at)
+    box.answers(box.itself, {"INFO replication": answer, PAUSE: "OK", QUIET: "OK", UNPAUSE: "OK", FOLLOW: "OK"}, at)
 
 
 def sentinels_say(box: Box, *answers: str | None) -> None:
@@ -53,7 +54,7 @@ def sentinels_say(box: Box, *answers: str | None) -> None:
 def commands(box: Box) -> list[str]:
     """What was done to any server, in order, questions left out."""
     calls = [line.partition("--no-auth-warning ")[2] for line in box.noted("argv").splitlines()]
-    return [call for call in calls if call.split()[0] == "CLIENT" or call == FAILOVER]
+    return [call for call in calls if call.split()[0] in {"CLIENT", "REPLICAOF"} or call == FAILOVER]
 
 
 def asked_to_fail_over(box: Box) -> list[str]:
@@ -96,10 +97,17 @@ def test_anything_else_is_refused_with_the_usage(ctl: NewCtl, words: tuple[str, 
     assert "usage: ctl.sh ping | info" in outcome.log
 
 
-def test_a_handover_pauses_writes_asks_for_one_failover_and_waits_for_it(primary: Box) -> None:
+def test_a_handover_pauses_writes_asks_for_one_failover_waits_for_it_and_follows(primary: Box) -> None:
     assert primary.run("handover").output == "done\n"
-    assert commands(primary) == [PAUSE, FAILOVER], "the pause goes on until the new primary demotes this one"
+    assert commands(primary) == [PAUSE, FAILOVER, FOLLOW, UNPAUSE]
     assert asked_to_fail_over(primary) == ["sentinel-1"]
+
+
+@pytest.mark.parametrize("answer", [HANGS, "NOPERM this user has no permissions"])
+def test_a_primary_that_does_not_become_a_replica_lets_no_write_in(primary: Box, answer: str) -> None:
+    primary.answers(primary.itself, {FOLLOW: answer}, 4)
+    assert primary.run("handover").output == "done\n", "another is primary all the same"
+    assert UNPAUSE not in commands(primary)
 
 
 def test_a_replica_has_nothing_to_hand_over(ctl: NewCtl) -> None:
@@ -167,7 +175,7 @@ def test_a_handover_waits_until_every_sentinel_has_heard_of_the_last_demotion(pr
     assert primary.run("handover").output == "done\n"
     asked = [line.split()[2] for line in primary.noted("argv").splitlines() if line.endswith(REPLICAS)]
     assert asked.count("sentinel-2") > 1, "asked again until it knew"
-    assert commands(primary) == [PAUSE, FAILOVER]
+    assert commands(primary) == [PAUSE, FAILOVER, FOLLOW, UNPAUSE]
 
 
 def test_no_handover_begins_where_a_sentinel_would_demote_the_new_primary(primary: Box) -> None:

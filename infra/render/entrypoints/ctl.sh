@@ -83,9 +83,17 @@ as_primary() {
   echo failed
 }
 
+# follow_the_named: a replica of the node that a majority names. A Sentinel would make it one only after the pause, which holds
+# up what it publishes here; until then a write that waits has no answer. Without the server's word for it the pause stays.
+follow_the_named() {
+  [ "$(cli 127.0.0.1 "$PORT" REPLICAOF "$(host_of "$named")" "$(port_of "$named")")" = OK ] &&
+    cli 127.0.0.1 "$PORT" CLIENT UNPAUSE >/dev/null
+  return 0
+}
+
 hand_over() {
   until_true "$HEARD_S" heard_as_replicas && pause_in_step "$PAUSE_MS" && start_failover &&
-    until_true "$HANDOVER_S" named_elsewhere
+    until_true "$HANDOVER_S" named_elsewhere && follow_the_named
 }
 
 case ${1:-} in
