@@ -33,6 +33,8 @@ PROCESSES = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
 """Which processes we can see: of another namespace's we cannot say whether they live."""
 SECONDS = 120
 LABEL = "com.docker.compose.project"
+REMOVED_BY = {"ps --all": "rm --force --volumes", "volume ls": "volume rm", "network ls": "network rm"}
+"""What a compose project is made of, in the order in which Docker lets it be removed."""
 DISKS = "disks"
 DISK_BYTES = 160 * 1024 * 1024
 Edit = Callable[[Path], None]
@@ -78,8 +80,8 @@ async def containers(
 
 def sweep() -> None:
     """Remove what a run has left that was killed before it could: those of processes of ours that are gone."""
-    projects = _run(["docker", "ps", "--all", "--filter", f"label={LABEL}", "--format", f'{{{{.Label "{LABEL}"}}}}'])
-    for project in set(projects.split()):
+    of_projects = ["--filter", f"label={LABEL}", "--format", f'{{{{.Label "{LABEL}"}}}}']
+    for project in {each for kind in REMOVED_BY for each in _run(["docker", *kind.split(), *of_projects]).split()}:
         left = re.fullmatch(rf"redis-session-kit-{PREFIX}{PROCESSES}-(\d+)-\w+", project)
         if left and not Path(f"/proc/{left[1]}").exists():
             remove(project)
@@ -88,7 +90,7 @@ def sweep() -> None:
 def remove(project: str) -> None:
     """Remove every container, volume and network of a compose project."""
     mine = f"label={LABEL}={project}"
-    for kind, gone in (("ps --all", "rm --force --volumes"), ("volume ls", "volume rm"), ("network ls", "network rm")):
+    for kind, gone in REMOVED_BY.items():
         with suppress(TopologyError):
             if ids := _run(["docker", *kind.split(), "--quiet", "--filter", mine]).split():
                 _run(["docker", *gone.split(), *ids])

@@ -198,20 +198,26 @@ def test_the_list_is_for_people_and_for_programs(capsys: pytest.CaptureFixture[s
     assert {each["level"] for each in json.loads(capsys.readouterr().out)} == {"MUST", "SHOULD"}
 
 
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
 @pytest.mark.engine
 def test_what_a_killed_run_has_left_is_removed_by_the_next() -> None:
     gone = 4_000_000  # above the largest process id
     names = {who: f"redis-session-kit-conformance-{containers.PROCESSES}-{who}-abc" for who in (gone, os.getpid())}
+    alone = names[gone].replace("abc", "def")  # of that project there is nothing else
     made = []
-    for project in names.values():
-        command = ["docker", "create", "--label", f"{containers.LABEL}={project}", "--name", project, servers.IMAGE]
-        made.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
     try:
+        for name in names.values():
+            labelled = ("--label", f"{containers.LABEL}={name}")
+            made.append(docker("create", *labelled, "--name", name, servers.IMAGE))
+        docker("network", "create", "--label", f"{containers.LABEL}={alone}", alone)
         containers.sweep()
-        left = subprocess.run(
-            ["docker", "ps", "--all", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
-        )
-        assert names[gone] not in left.stdout
-        assert names[os.getpid()] in left.stdout
+        left = docker("ps", "--all", "--format", "{{.Names}}").split()
+        assert names[gone] not in left
+        assert names[os.getpid()] in left
+        assert alone not in docker("network", "ls", "--format", "{{.Name}}").split()
     finally:
         subprocess.run(["docker", "rm", "--force", *made], capture_output=True, check=False)
+        subprocess.run(["docker", "network", "rm", alone], capture_output=True, check=False)
