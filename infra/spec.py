@@ -23,11 +23,13 @@ from infra.values import (
     HIGHEST_PORT,
     MEBIBYTE,
     Bytes,
+    Certificates,
     DnsLabel,
     DnsName,
     GatewayName,
     HeaderName,
     Image,
+    IssuerName,
     MasterName,
     MaxmemoryPolicy,
     Odd,
@@ -148,6 +150,10 @@ class KubernetesTarget(Section):
     """Helm chart of Redis and the Sentinels, with redisSource helm"""
     password_generation: int = Field(default=1, ge=1)
     """Raised by one, it replaces the passwords of all users of Redis and the Sentinels, without a failed login"""
+    certificate_issuer: IssuerName = ""
+    """Issuer of cert-manager, as Issuer/NAME or ClusterIssuer/NAME; empty for the kit's own authority"""
+    certificate_authority: Certificates = ""
+    """PEM of the authority behind certificateIssuer, which everybody is to trust"""
     priority_class: DnsName = ""
     """PriorityClass of all pods; empty for the cluster's default"""
     service_max_replicas: int = Field(default=0, ge=0, le=50)
@@ -262,6 +268,7 @@ def _contradictions(spec: DeploymentSpec) -> Iterator[Problem]:
         yield from _port_clash(spec)
     else:
         yield from _route_contradictions(spec.service, spec.target)
+        yield from _certificate_contradictions(spec.target)
 
 
 def _chart_contradictions(spec: DeploymentSpec) -> Iterator[Problem]:
@@ -272,6 +279,9 @@ def _chart_contradictions(spec: DeploymentSpec) -> Iterator[Problem]:
     elif spec.target.password_generation > 1:
         bound = "1: a chart's Redis takes one password at a time"
         yield Problem(("target", "password_generation"), spec.target.password_generation, bound, 1, (source,))
+    elif spec.target.certificate_issuer:
+        bound = "unset: a chart's Redis has certificates of the kit's own authority"
+        yield Problem(("target", "certificate_issuer"), spec.target.certificate_issuer, bound, "", (source,))
     if "@" in spec.redis.image:
         yield Problem(
             ("redis", "image"), spec.redis.image, "with a tag alone: charts take it apart", "redis:8", (source,)
@@ -301,6 +311,17 @@ def _route_contradictions(service: ServiceSpec, target: KubernetesTarget) -> Ite
             service.replicas + 1,
             (("service", "replicas"),),
         )
+
+
+def _certificate_contradictions(target: KubernetesTarget) -> Iterator[Problem]:
+    """Find certificates that nobody would trust: an issuer without its authority, or the other way round."""
+    issuer, authority = ("target", "certificate_issuer"), ("target", "certificate_authority")
+    if target.certificate_issuer and not target.certificate_authority:
+        bound = "set, since kubernetes.certificateIssuer is: the PEM of its authority, which no part can guess"
+        yield Problem(authority, "", bound, "-----BEGIN CERTIFICATE-----...", (issuer,))
+    if target.certificate_authority and not target.certificate_issuer:
+        bound = "set, since kubernetes.certificateAuthority is: ClusterIssuer/NAME or Issuer/NAME"
+        yield Problem(issuer, "", bound, "ClusterIssuer/sessions", (authority,))
 
 
 def _port_clash(spec: DeploymentSpec) -> Iterator[Problem]:

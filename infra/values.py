@@ -167,6 +167,12 @@ Bytes = Annotated[int, BeforeValidator(parse_bytes, json_schema_input_type=str)]
 Certificates = Annotated[str, AfterValidator(_certificates)]
 DnsLabel = Annotated[str, _matching(rf"({_LABEL})?", "1 to 63 of the characters a-z 0-9 -, or empty")]
 DnsName = Annotated[str, _matching(rf"({_LABEL}(\.{_LABEL})*)?", "a DNS name in lower case, or empty")]
+IssuerName = Annotated[
+    str,
+    _matching(
+        rf"((Cluster)?Issuer/{_LABEL}(\.{_LABEL})*)?", "Issuer/NAME or ClusterIssuer/NAME of cert-manager, or empty"
+    ),
+]
 GatewayName = Annotated[str, _matching(rf"({_LABEL}/{_LABEL}(\.{_LABEL})*)?", "NAMESPACE/NAME, or empty")]
 _SECRET = WithJsonSchema({"type": "string", "default": "", "secret": True})
 Given = Annotated[bool, BeforeValidator(_given), _SECRET]

@@ -10,6 +10,7 @@ from pulumi import RunError
 from infra.outputs import parse
 from infra.render.passwords import USERS
 from tests.infra.test_program import PROJECT, STACK, Engine, Registered, clear, is_secret, revealed, run
+from tests.render.deployments import KEYCLOAK_CA
 
 
 @pytest.fixture(name="engine", scope="module")
@@ -51,6 +52,21 @@ def test_the_outputs_are_those_of_a_cluster(engine: Engine) -> None:
     outputs = parse(revealed(engine.outputs[f"{PROJECT}-{STACK}"]), "the test")
     assert outputs.target == "kubernetes"
     assert outputs.location == {"namespace": f"redis-session-kit-{STACK}"}
+
+
+def test_with_an_issuer_of_the_cluster_there_is_no_certificate_of_the_kit() -> None:
+    issued = {"certificateIssuer": "ClusterIssuer/internal", "certificateAuthority": KEYCLOAK_CA}
+    engine = run(
+        {
+            f"{PROJECT}:target": "kubernetes",
+            f"{PROJECT}:compose": "{}",
+            f"{PROJECT}:kubernetes": json.dumps(issued),
+        }
+    )
+    assert not [each for each in engine.registered if each.type.endswith(":NodeCertificate")]
+    applied = next(each for each in engine.registered if each.type.endswith(":AppliedManifests"))
+    assert applied.inputs["needs"] == ["clusterissuer.cert-manager.io/internal"]
+    assert parse(revealed(engine.outputs[f"{PROJECT}-{STACK}"]), "the test").ca_pem == KEYCLOAK_CA
 
 
 def test_pulumi_leaves_helm_to_whoever_applies_the_manifests() -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from infra.spec import TARGET_SECTIONS, ComposeTarget, DeploymentSpec, KubernetesTarget
 from infra.stackfile import SpecError, load_spec, settings
+from tests.render.deployments import KEYCLOAK_CA
 
 STACK_FILE = "stacks/Pulumi.dev.yaml"
 ROOT = Path(__file__).parents[2]
@@ -255,6 +256,9 @@ def test_what_a_chart_cannot_do_is_refused() -> None:
     assert "redisSource: helm\n      must be native: Helm charts are for the target kubernetes" in told
     several = {"target": "kubernetes", "redisSource": "helm", "redisNodes": 5}
     assert "sentinelNodes: 3 (the default)\n      must be redisNodes (5)" in refusal(several)
+    issued = {"certificateIssuer": "Issuer/internal", "certificateAuthority": KEYCLOAK_CA}
+    told = refusal({"target": "kubernetes", "redisSource": "helm", "kubernetes": issued})
+    assert "kubernetes.certificateIssuer: Issuer/internal\n      must be unset: a chart's Redis" in told
     digest = {"target": "kubernetes", "redisSource": "helm", "redisImage": f"redis@sha256:{'0' * 64}"}
     assert "must be with a tag alone" in refusal(digest)
 
@@ -265,6 +269,14 @@ def test_what_a_chart_cannot_do_is_refused() -> None:
         (
             {"ingressClass": "nginx"},
             "servicePublicUrl: '' (the default)\n      must be set, since kubernetes.ingressClass",
+        ),
+        (
+            {"certificateIssuer": "ClusterIssuer/internal"},
+            "kubernetes.certificateAuthority: '' (the default)\n      must be set, since kubernetes.certificateIssuer",
+        ),
+        (
+            {"certificateAuthority": KEYCLOAK_CA},
+            "kubernetes.certificateIssuer: '' (the default)\n      must be set, since kubernetes.certificateAuthority",
         ),
         (
             {"ingressSecret": "tls"},

@@ -30,6 +30,8 @@ CLUSTERS = {
                 storage_class="fast",
                 redis_storage="10Gi",
                 anti_affinity="preferred",
+                certificate_issuer="ClusterIssuer/internal",
+                certificate_authority=KEYCLOAK_CA,
                 priority_class="sessions",
                 service_max_replicas=6,
                 gateway="edge/public",
@@ -46,7 +48,7 @@ CLUSTERS = {
 @cache
 def secrets(name: str) -> Mapping[str, Object]:
     """The Secrets of a deployment of CLUSTERS, by name; a text in place of each certificate and key."""
-    pairs = {part: (f"certificate of {part}\n", f"key of {part}\n") for part in CLUSTERS[name].certified}
+    pairs = {part: (f"certificate of {part}\n", f"key of {part}\n") for part in CLUSTERS[name].own_certificates}
     return secret_objects(CLUSTERS[name], PASSWORDS, AUTHORITY, pairs, GIVEN)
 
 

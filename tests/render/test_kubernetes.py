@@ -103,6 +103,8 @@ def test_a_node_runs_from_a_copy_of_its_files(name: str) -> None:
 def test_a_volume_takes_each_file_from_where_it_is(name: str) -> None:
     data = {("configMap", part): each["data"] for (_, part), each in objects(name, "ConfigMap").items()}
     data |= {("secret", part): each["data"] for part, each in secrets(name).items()}
+    for each in objects(name, "Certificate").values():  # cert-manager.io: Certificate, "spec.secretName"
+        data["secret", each["spec"]["secretName"]] = dict.fromkeys(("ca.crt", "tls.crt", "tls.key"), "")
     for part, template in pods(name).items():
         for volume in template["spec"]["volumes"]:
             for source in volume.get("projected", {}).get("sources", []):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from infra.render.kubernetes.certificates import certificate_objects
 from infra.render.kubernetes.exporter import exporter_objects
 from infra.render.kubernetes.monitoring import monitoring_objects
 from infra.render.kubernetes.names import Cluster
@@ -19,11 +20,12 @@ def plain_objects(cluster: Cluster, secrets: Mapping[str, str], ca: str) -> dict
     """Objects without secrets, by the name of their file, which sorts as they have to be applied.
 
     `secrets`: a hash of each Secret by its name, so that a change of one replaces the pods that read it.
-    `ca`: PEM of the deployment's own authority.
+    `ca`: PEM of the authority that every part trusts.
     """
     files = {
         "00-namespace": [_namespace(cluster)],
         "10-network-policies": network_policies(cluster),
+        "10-certificates": certificate_objects(cluster),
         "20-redis": [] if cluster.chart else redis_objects(cluster, secrets),
         "30-sentinel": [] if cluster.chart else sentinel_objects(cluster, secrets),
         "40-session": service_objects(cluster, secrets),

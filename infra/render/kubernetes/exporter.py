@@ -13,10 +13,11 @@ USER = 59_000
 
 def exporter_objects(cluster: Cluster, secrets: Mapping[str, str]) -> list[Object]:
     """One exporter for all Redis nodes and Sentinels."""
-    files = {"passwords.json": "passwords.json", "ca.crt": "tls/ca.crt", "tls.crt": "tls/node.crt"}
+    files = {"passwords.json": "passwords.json", "ca.crt": "tls/ca.crt"}
+    pair = items("secret", cluster.pair_of(EXPORTER), {"tls.crt": "tls/node.crt", "tls.key": "tls/node.key"})
     pods = {
         "containers": [_exporter(cluster)],
-        "volumes": [projected("kit", items("secret", EXPORTER, files | {"tls.key": "tls/node.key"}))],
+        "volumes": [projected("kit", items("secret", EXPORTER, files), pair)],
     }
     spec = {
         "replicas": 1,

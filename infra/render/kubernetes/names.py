@@ -79,6 +79,15 @@ class Cluster:
             EXPORTER: [EXPORTER, self.domain(EXPORTER)],
         }
 
+    @property
+    def own_certificates(self) -> dict[str, list[str]]:
+        """Those of `certified` whose certificate the kit makes: all, or none where an issuer of the cluster does."""
+        return {} if self.target.certificate_issuer else self.certified
+
+    def pair_of(self, part: str) -> str:
+        """The Secret with the certificate of a part and its key: the kit's one for that part, or cert-manager's."""
+        return f"{part}-certificate" if self.target.certificate_issuer else part
+
     def domain(self, service: str) -> str:
         """The full name of a Service; that of a StatefulSet's pod stands in front of it."""
         return f"{service}.{self.namespace}.svc.{self.target.cluster_domain}"

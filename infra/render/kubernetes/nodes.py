@@ -117,7 +117,7 @@ def _stateful(cluster: Cluster, kind: _Kind, secret: str) -> list[Object]:
         # A name that is not there must fail at once: Sentinel looks names up while it should be answering.
         "dnsConfig": {"options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "2"}]},
         "containers": [node],
-        "volumes": [_projection(kind), _in_memory("kit"), _in_memory("run"), TMP],
+        "volumes": [_projection(kind, cluster.pair_of(name)), _in_memory("kit"), _in_memory("run"), TMP],
     }
     spec = {
         "serviceName": name,
@@ -152,13 +152,21 @@ def _environment(cluster: Cluster, kind: str) -> list[Object]:
     return [own_name, *({"name": name, "value": value} for name, value in values.items())]
 
 
-def _projection(kind: _Kind) -> Object:
-    """Every file as the entrypoints expect it: those of all nodes in `all`, those of one in a folder of its name."""
+def _projection(kind: _Kind, pair: str) -> Object:
+    """Every file as the entrypoints expect it: those of all nodes in `all`, those of one in a folder of its name.
+
+    `pair`: the Secret with certificate and key.
+    """
     common = {name: f"all/{name}" for name in ("entrypoint.sh", "ctl.sh")}
     own = {f"{pod}.conf": f"{pod}/{kind.name}.conf" for pod in kind.confs}
     secret = {name: f"all/{name}" for name in ("auth.conf", "users.acl", "node.password")}
-    tls = {"ca.crt": "all/tls/ca.crt", "tls.crt": "all/tls/node.crt", "tls.key": "all/tls/node.key"}
-    return projected("files", items("configMap", kind.name, common | own), items("secret", kind.name, secret | tls))
+    secret["ca.crt"] = "all/tls/ca.crt"
+    return projected(
+        "files",
+        items("configMap", kind.name, common | own),
+        items("secret", kind.name, secret),
+        items("secret", pair, {"tls.crt": "all/tls/node.crt", "tls.key": "all/tls/node.key"}),
+    )
 
 
 def _in_memory(volume: str) -> Object:

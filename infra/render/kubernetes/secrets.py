@@ -24,8 +24,8 @@ def secret_objects(
     """Secrets by name.
 
     `passwords` by infra.render.passwords.USERS and ADMIN_TOKEN, `ca` as PEM, `certificates` by the parts of
-    `cluster.certified`: PEM of certificate and private key, `given` the secrets of the stack itself, by the keys that
-    `login_secrets` names, `others` passwords that Redis and the Sentinels take beside those.
+    `cluster.own_certificates`: PEM of certificate and private key, `given` the secrets of the stack itself, by the keys
+    that `login_secrets` names, `others` passwords that Redis and the Sentinels take beside those.
     """
     nodes = (*cluster.redis, *cluster.sentinels)
     if cluster.chart:
@@ -42,8 +42,10 @@ def secret_objects(
     if cluster.spec.keycloak.ca_pem:
         texts[SESSION][KEYCLOAK_CA_ITEM] = cluster.spec.keycloak.ca_pem
     for part in cluster.certified:
+        texts[part]["ca.crt"] = ca
+    for part in cluster.own_certificates:
         certificate, key = certificates[part]
-        texts[part] |= {"ca.crt": ca, "tls.crt": certificate, "tls.key": key}
+        texts[part] |= {"tls.crt": certificate, "tls.key": key}
     return {name: _secret(cluster, name, data) for name, data in texts.items()}
 
 

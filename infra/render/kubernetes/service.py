@@ -43,9 +43,8 @@ def service_objects(cluster: Cluster, secrets: Mapping[str, str]) -> list[Object
             projected("deploy-secrets", items("secret", DEPLOY_SECRET, {name: name for name in DEPLOY_PASSWORDS})),
             projected(
                 "tls",
-                items(
-                    "secret", SESSION, {"ca.crt": "ca.crt", "tls.crt": "node.crt", "tls.key": "node.key", **authority}
-                ),
+                items("secret", SESSION, {"ca.crt": "ca.crt", **authority}),
+                items("secret", cluster.pair_of(SESSION), {"tls.crt": "node.crt", "tls.key": "node.key"}),
             ),
             projected("authority", items("secret", SESSION, {"ca.crt": "ca.crt"})),
             TMP,

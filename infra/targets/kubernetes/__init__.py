@@ -45,12 +45,13 @@ class KubernetesDeployment(pulumi.ComponentResource):
             raise pulumi.RunError(
                 "redisSource helm: `make render` writes manifests and values; Pulumi runs no Helm here"
             )
-        certificates = Certificates(f"{name}-tls", cluster.certified, child)
+        certificates = Certificates(f"{name}-tls", cluster.own_certificates, child)
+        authority = cluster.target.certificate_authority or certificates.ca_pem
         passwords, *others = _passwords(name, cluster.target.password_generation, child)
         rendered = pulumi.Output.all(
             passwords=dict(passwords),
             others=[dict(each) for each in others],
-            ca=certificates.ca_pem,
+            ca=authority,
             certificates={part: [each.cert_pem, each.key_pem] for part, each in certificates.nodes.items()},
             given=stack_secrets(login_secrets(spec).values()),
         ).apply(lambda known: manifests(cluster, *(known[name] for name in NAMES), *known["others"]))
@@ -66,7 +67,7 @@ class KubernetesDeployment(pulumi.ComponentResource):
             },
             child,
         )
-        self.outputs = outputs(cluster, certificates.ca_pem, passwords)
+        self.outputs = outputs(cluster, authority, passwords)
         self.register_outputs(dict(self.outputs))
 
 
@@ -91,4 +92,7 @@ def _needs(cluster: Cluster) -> list[str]:
         "priorityclass": cluster.target.priority_class,
         "ingressclass": cluster.target.ingress_class,
     }
+    issuer_kind, _, issuer = cluster.target.certificate_issuer.partition("/")
+    if issuer_kind == "ClusterIssuer":  # an Issuer is in the namespace, which may be yet to come
+        classes["clusterissuer.cert-manager.io"] = issuer
     return [f"{kind}/{name}" for kind, name in classes.items() if name]

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out: Path = asked.out.expanduser().absolute()
         kept = kept_in(out, asked.secrets, renew_certificates=asked.renew_certificates)
         kept = of_generation(kept, cluster.target.password_generation)
-        render(cluster, out, completed(kept, cluster.name, cluster.certified), given)
+        render(cluster, out, completed(kept, cluster.name, cluster.own_certificates), given)
     except (RefusedError, NamespaceError, SpecError, SecretsError, OSError, yaml.YAMLError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -82,7 +82,7 @@ def render(cluster: Cluster, out: Path, secrets: KeptSecrets, given: Mapping[str
     if secrets.authority is None:
         raise ValueError("the secrets are not complete")
     certificates = {part: (pair.cert_pem, pair.key_pem) for part, pair in secrets.certificates.items()}
-    authority = secrets.authority.cert_pem
+    authority = cluster.target.certificate_authority or secrets.authority.cert_pem
     others = filter(None, (secrets.former, secrets.coming))
     rendered = manifests(cluster, secrets.passwords, authority, certificates, given, *others)
     # The secrets come first: a run that is cut short can be repeated.
