@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from conformance.history import History
+
 Status = Literal["pass", "fail", "unknown"]
 SEVERITY: Mapping[Status, int] = {"pass": 0, "unknown": 1, "fail": 2}
 
@@ -35,6 +37,15 @@ def violated(
     if not looked:
         return Finding("unknown", expected, "nothing happened that could show it", evidence)
     return Finding("pass", expected, f"held {looked} times", evidence)
+
+
+def without_failures(histories: Sequence[History], finding: Finding) -> Finding:
+    """Where nothing was done to the target, calls that failed leave unknown what they would have shown."""
+    failed = [op for history in histories for op in history.ops if op.outcome != "ok"]
+    if finding.status != "pass" or not failed:
+        return finding
+    first = f"{failed[0].call}: {failed[0].told.get('message', 'no answer')}"
+    return Finding("unknown", finding.expected, f"{len(failed)} calls were not answered ({first})", finding.evidence)
 
 
 def worst(findings: Sequence[Finding]) -> Finding:

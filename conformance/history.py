@@ -117,6 +117,10 @@ class Recorder:
         """Record what was seen."""
         self._add(kind="probe", name=name, **fields)
 
+    def unanswered(self) -> bool:
+        """Whether a call has failed, or its outcome is not known."""
+        return any(event["kind"] in {"fail", "info"} for event in self.events)
+
     def history(self) -> History:
         """What has been recorded until now."""
         return History.of(self.events)

@@ -58,6 +58,9 @@ class Lab:
             "session_max_lifetime_seconds": 4 * TTL_SECONDS,
             "session_tombstone_seconds": TOMBSTONE_SECONDS,
             "session_max_concurrent": LIMIT,
+            # What a stack has set for its own users is no promise of the library.
+            "session_sliding_window": True,
+            "session_limit_policy": "oldest",
         }
         async with SessionManager(self.target.settings(**{**defaults, **settings})) as sessions:
             yield Client(name, sessions, self.recorder)

@@ -137,9 +137,13 @@ class Run:
 def judge(requirement: Requirement, histories: Mapping[str, History], broken: str = "") -> Result:
     """Judge a requirement by the histories of its experiment, by file name; `broken` says why there are not all."""
     test = TESTS[requirement.id]
-    if broken:
+    try:
+        finding: Finding = test.judge(list(histories.values()))
+    except Exception as error:  # noqa: BLE001 - a history that a judge did not expect; the other judges go on
+        finding = Finding("unknown", "", "")
+        broken = broken or f"the judge failed: {type(error).__name__}: {error}"
+    if broken and finding.status != "fail":  # what was seen to be broken is, however few turns there are
         return Result(requirement, "error", actual=broken, experiment=test.name, histories=tuple(histories))
-    finding: Finding = test.judge(list(histories.values()))
     return Result(
         requirement, finding.status, finding.expected, finding.actual, finding.evidence, test.name, tuple(histories)
     )

@@ -31,12 +31,13 @@ def by_profile(results: Sequence[Result]) -> Mapping[str, list[Result]]:
 
 
 def verdict(results: Sequence[Result], asked: frozenset[str] = frozenset()) -> Verdict:
-    """Of the whole run. A profile that was asked for by name has to be one that can be examined."""
+    """Of the whole run. A profile or requirement that was asked for by name has to be one that can be examined."""
     found = {name: summary(those) for name, those in by_profile(results).items()}
     if "fail" in found.values():
         return "violation"
     if "error" in found.values():
         return "error"
     missing = any(found.get(name) == "not_supported" for name in asked)
+    missing |= any(each.requirement.id in asked and each.status == "not_supported" for each in results)
     complete = "partial" not in found.values() and "pass" in found.values() and not missing
     return "conformant" if complete else "inconclusive"

@@ -21,6 +21,10 @@ class WireError(Exception):
     """No conversation was possible: refused, silent, closed, or no TLS."""
 
 
+class LoginError(WireError):
+    """The server answers, and lets this user not in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """ACL user and password; both empty for nobody."""
@@ -40,14 +44,15 @@ class Wire:
         """Log in, if there is a user, and send commands; their replies, in order.
 
         Raises:
-            WireError: no conversation, or the login was refused.
+            LoginError: the login was refused.
+            WireError: no conversation.
         """
         with _as_wire_error(address), self.connect(address) as connection:
             if login.password:
                 words = ("AUTH", *filter(None, (login.username, login.password)))
                 [answer] = converse(connection, [words])
                 if isinstance(answer, hiredis.ReplyError):
-                    raise WireError(f"{address}: {answer}")
+                    raise LoginError(f"{address}: {answer}")
             return converse(connection, commands)
 
     def connect(self, address: Address, *, plain: bool = False) -> socket.socket:

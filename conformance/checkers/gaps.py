@@ -10,7 +10,7 @@ from conformance.history import History
 def longest_gap(history: History) -> float:
     """Seconds of the longest time without a login that was confirmed; infinite if none was.
 
-    From the first one to the last that was tried, so that logins that never come back are a gap. What a cut-off primary
+    From the first to the last one that was tried, so that logins that never come back are a gap. What a cut-off primary
     takes without a replica's word does not count. Where nothing was confirmed at all, as without WAIT, every answered
     login counts.
     """
@@ -19,8 +19,8 @@ def longest_gap(history: History) -> float:
     answered = sorted(op.end for op in confirmed)
     if not answered:
         return math.inf
-    tried = max(op.start for op in history.calls("create", None))
-    return max(later - earlier for earlier, later in pairwise([*answered, max(tried, answered[-1])]))
+    tried = [op.start for op in history.calls("create", None)]
+    return max(later - earlier for earlier, later in pairwise([min(tried), *answered, max(*tried, answered[-1])]))
 
 
 def quantile(values: Sequence[float], share: float) -> float:

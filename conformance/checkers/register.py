@@ -99,6 +99,10 @@ def sessions(history: History) -> Mapping[str, tuple[Op, list[Action]]]:
     for op in history.ops:
         for handle, seen in _about(op):
             found[handle].append(Action(op.start, op.end, seen))
+        if op.call == "revoke_all" and op.outcome == "info":
+            for handle, create in creates.items():
+                if create.asked["user"] == op.asked["user"]:
+                    found[handle].append(Action(op.start, op.end, Seen("ended")))
     return {handle: (create, found[handle]) for handle, create in creates.items()}
 
 

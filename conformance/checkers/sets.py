@@ -1,6 +1,6 @@
 """Promises about sets of sessions: what was confirmed is there at the end, what was ended does not come back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from conformance.history import History, Op
@@ -8,6 +8,8 @@ from conformance.history import History, Op
 AUDIT = "inspect"
 """The call by which every session is looked at when everything has healed, by the client AUDITOR."""
 AUDITOR = "auditor"
+HASTY = "hasty"
+"""A client that asks no replica (WAIT off)."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,8 @@ class Survival:
     """What became of the creates that were answered.
 
     `durable` ones said that a replica confirmed them, `unconfirmed` ones did not. A create counts as lost if nothing is
-    left of its session, not even a tombstone, before it could have expired. `unread` ones were never looked at.
+    left of its session, not even a tombstone, before it could have expired, or if it has ended and
+    nobody can have ended it. `unread` ones were never looked at.
     """
 
     durable: int
@@ -28,11 +31,13 @@ class Survival:
 def survival(history: History, client: str = "") -> Survival:
     """Compare the creates, those of one client if it is named, with what the auditor found (acked-create set check)."""
     creates = {op.told["session"]: op for op in history.calls("create") if client in {"", op.client}}
-    audit = _audit(history)
+    audit, may_have_ended = _audit(history), _may_have_ended(history)
     gone = [
         handle
         for handle, op in creates.items()
-        if handle in audit and audit[handle].told["session"] is None and audit[handle].end < _earliest_expiry(op)
+        if handle in audit
+        and audit[handle].end < _earliest_expiry(op)
+        and (audit[handle].told["session"] is None or not (audit[handle].told["alive"] or may_have_ended(op)))
     ]
     return Survival(
         durable=sum(bool(op.told["durable"]) for op in creates.values()),
@@ -92,6 +97,15 @@ def _sightings(history: History) -> list[tuple[Op, str, bool]]:
 
 def _audit(history: History) -> Mapping[str, Op]:
     return {op.asked["session"]: op for op in history.calls(AUDIT) if op.client == AUDITOR}
+
+
+def _may_have_ended(history: History) -> Callable[[Op], bool]:
+    """Whether a call may have ended the session of a create: one that named it, or one without an answer."""
+    named = {op.asked["session"] for op in history.calls("revoke", None)}
+    named |= {handle for op in history.calls("create") for handle in op.told["evicted"]}
+    users = {op.asked["user"] for op in history.calls("revoke_all", None)}
+    users |= {op.asked["user"] for op in history.calls("create", "info")}
+    return lambda create: create.told["session"] in named or create.asked["user"] in users
 
 
 def _earliest_expiry(create: Op) -> float:

@@ -14,7 +14,7 @@ from session_core.address import Address
 
 WAIT_MS = 1000
 LOGINS = 50
-KEPT = ("appendonly", "appendfsync", "min-replicas-to-write", "maxmemory-policy")
+KEPT = ("appendonly", "appendfsync", "min-replicas-to-write", "min-replicas-max-lag", "maxmemory-policy")
 """Settings of redis.conf that decide what outlives an accident."""
 
 
@@ -83,9 +83,14 @@ def a_primary_without_replicas_refuses_writes(histories: Sequence[History]) -> F
     """What it took alone would be thrown away by the failover."""
     seen = [each for history in histories for each in history.seen("settings")]
     wrong = [
-        f"{each['node']}: {each['min-replicas-to-write']}" for each in seen if each["min-replicas-to-write"] == "0"
+        f"{each['node']}: {name} 0"
+        for each in seen
+        for name in ("min-replicas-to-write", "min-replicas-max-lag")  # either one switches it off
+        if each.get(name) == "0"
     ]
-    return violated("min-replicas-to-write is at least 1", wrong, {"nodes": len(seen)}, looked=len(seen))
+    return violated(
+        "min-replicas-to-write and min-replicas-max-lag are at least 1", wrong, {"nodes": len(seen)}, looked=len(seen)
+    )
 
 
 @judges(kept, "DUR-MEM-001")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from conformance.checkers.limit import longest_list, most_at_once
-from conformance.finding import Finding, violated
+from conformance.finding import Finding, violated, without_failures
 from conformance.history import History
 from conformance.lab import Lab
 from conformance.requirements import judges
@@ -37,7 +37,8 @@ def never_more_than_the_limit(histories: Sequence[History]) -> Finding:
     ]
     reached = listed == LIMIT
     evidence = {"creates": created, "most_at_once": most, "longest_list": listed}
-    return violated(f"at most {LIMIT} live sessions of a user", problems, evidence, looked=created * reached)
+    finding = violated(f"at most {LIMIT} live sessions of a user", problems, evidence, looked=created * reached)
+    return without_failures(histories, finding)
 
 
 @judges(crowd, "SES-LIMIT-002")
@@ -47,10 +48,13 @@ def who_has_to_go_is_told(histories: Sequence[History]) -> Finding:
     for history in histories:
         for user in {op.asked["user"] for op in history.calls("create")}:
             creates = [op for op in history.calls("create") if op.asked["user"] == user]
-            last = max((op for op in history.calls("list") if op.asked["user"] == user), key=lambda op: op.start)
+            lists = sorted((op for op in history.calls("list") if op.asked["user"] == user), key=lambda op: op.start)
+            if not lists:
+                continue
             evicted = [handle for op in creates for handle in op.told["evicted"]]
-            missing = {op.told["session"] for op in creates} - set(last.told["sessions"])
+            missing = {op.told["session"] for op in creates} - set(lists[-1].told["sessions"])
             looked += len(missing)
             if sorted(evicted) != sorted(missing):
                 wrong.append(f"{len(missing)} are gone, and {len(evicted)} were told")
-    return violated("each evicted session is told once", wrong, {"evicted": looked}, looked=looked)
+    finding = violated("each evicted session is told once", wrong, {"evicted": looked}, looked=looked)
+    return without_failures(histories, finding)

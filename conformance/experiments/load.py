@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from conformance.checkers.sets import AUDITOR
+from conformance.checkers.sets import AUDITOR, HASTY, survival
 from conformance.client import Client
-from conformance.finding import Finding
+from conformance.finding import Finding, violated
 from conformance.history import History
 from conformance.lab import EngineError, Lab
 from conformance.view import NotSettledError
@@ -19,8 +19,8 @@ from session_core.address import Address
 LIMIT = 3
 USERS = 8
 CLIENTS = 3
-HASTY, HASTY_USERS = "hasty", 2
-"""A client that asks no replica (WAIT off), with users of its own, so that what that costs is measured."""
+HASTY_USERS = 2
+"""Of the client that asks no replica (WAIT off): its own, so that what that costs is measured."""
 PAUSE_SECONDS = 0.2
 """The longest time between two logins of one loop: a load that two cores bear beside six nodes."""
 LOGOUTS = 0.3
@@ -119,6 +119,33 @@ async def bites(lab: Lab, primary: Address) -> None:
     """Wait until another node is primary."""
     if await until(lambda: lab.view.primary() not in (None, primary), BITE_SECONDS):
         lab.recorder.fault("bit", what="another node is primary")
+
+
+def recovery_bound(histories: Sequence[History]) -> float:
+    """Seconds in which logins had to be accepted again."""
+    return min((float(begin.fields["bound"]) for each in histories if (begin := each.fault("begin"))), default=0.0)
+
+
+def nothing_confirmed_is_lost(histories: Sequence[History]) -> Finding:
+    """Every login whose answer was durable was found by the auditor, who looked at every session."""
+    found = [survival(history) for history in histories]
+    unasked = [survival(history, HASTY) for history in histories]
+    durable, unread = sum(each.durable for each in found), sum(each.unread for each in found)
+    without_wait = sum(each.unconfirmed for each in unasked)
+    lost_without_wait = sum(len(each.lost_unconfirmed) for each in unasked)
+    evidence = {
+        "durable": durable,
+        "lost": sum(len(each.lost) for each in found),
+        "unconfirmed": sum(each.unconfirmed for each in found) - without_wait,
+        "lost_unconfirmed": sum(len(each.lost_unconfirmed) for each in found) - lost_without_wait,
+        "without_wait": without_wait,
+        "lost_without_wait": lost_without_wait,
+        "unread": unread,
+    }
+    wrong = [f"{handle} was durable and is gone" for each in found for handle in each.lost]
+    if unread and not wrong:
+        return Finding("unknown", "no durable login is lost", f"{unread} could not be looked at", evidence)
+    return bitten(histories, violated("no durable login is lost", wrong, evidence, looked=durable))
 
 
 def bitten(histories: Sequence[History], finding: Finding) -> Finding:

@@ -28,7 +28,7 @@ async def watched(lab: Lab) -> None:
     """Ask Prometheus what it knows of the target, and which rules it has."""
     nodes = await asyncio.to_thread(_series, lab, "redis_up")
     for node in (*lab.target.nodes, *lab.target.sentinels):
-        told = [value for instance, value in nodes if str(node) in instance]
+        told = [value for instance, value in nodes if instance.rpartition("/")[2] == str(node)]
         lab.recorder.probe("node", node=str(node), up=told == ["1"])
     active = await asyncio.to_thread(_series, lab, "session_active")
     lab.recorder.probe("sessions", services=len(active))

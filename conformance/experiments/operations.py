@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from conformance.checkers.gaps import quantile
-from conformance.checkers.sets import AUDITOR, returns, survival
+from conformance.checkers.sets import AUDITOR, returns
 from conformance.experiments.durable import administer
-from conformance.experiments.load import Load, bites, in_order, outage, settle
+from conformance.experiments.load import Load, bites, bitten, in_order, nothing_confirmed_is_lost, outage, settle
 from conformance.finding import Finding, violated
 from conformance.history import History
 from conformance.lab import Lab
@@ -112,32 +112,24 @@ async def _set_maxmemory(lab: Lab, value: str) -> None:
 @judges(kill_everything, "OPS-CRASH-001")
 def durable_logins_are_on_disk(histories: Sequence[History]) -> Finding:
     """Every login that was confirmed is there after all nodes were away."""
-    found = [survival(history) for history in histories]
-    wrong = [f"{handle} is gone" for each in found for handle in each.lost]
-    durable = sum(each.durable for each in found)
-    evidence = {"durable": durable, "lost": len(wrong), "unread": sum(each.unread for each in found)}
-    if evidence["unread"]:
-        wrong.append(f"{evidence['unread']} sessions could not be read")
-    return violated("every confirmed login is there", wrong, evidence, looked=durable * _all_bit(histories))
+    return nothing_confirmed_is_lost(histories)
 
 
 @judges(stop_everything, "OPS-STOP-002")
 @judges(kill_everything, "OPS-CRASH-002")
+@judges(rolling_restart, "OPS-ROLL-002")
 def durable_logouts_are_on_disk(histories: Sequence[History]) -> Finding:
     """No logout that was confirmed is undone."""
     found = [returns(history, faults=True) for history in histories]
     wrong = [f"{handle} is alive again" for each in found for handle in each.back]
     judged = sum(each.judged for each in found)
-    return violated("no confirmed logout is undone", wrong, {"judged": judged}, looked=judged * _all_bit(histories))
+    return bitten(histories, violated("no confirmed logout is undone", wrong, {"judged": judged}, looked=judged))
 
 
 @judges(rolling_restart, "OPS-ROLL-001")
 def durable_logins_survive_a_rolling_restart(histories: Sequence[History]) -> Finding:
     """Every login that was confirmed is there after each node was restarted."""
-    found = [survival(history) for history in histories]
-    wrong = [f"{handle} is gone" for each in found for handle in each.lost]
-    evidence = {"durable": sum(each.durable for each in found), "lost": len(wrong)}
-    return violated("no confirmed login is lost", wrong, evidence, looked=evidence["durable"] * _all_bit(histories))
+    return nothing_confirmed_is_lost(histories)
 
 
 @judges(full_memory, "OPS-MEM-001")
@@ -151,7 +143,8 @@ def a_full_store_keeps_its_sessions(histories: Sequence[History]) -> Finding:
                 looked += 1
                 if not op.told.get("alive"):
                     wrong.append(f"{op.asked['session']} is gone: {op.told.get('message', 'not found')}")
-    return violated("no session makes room for another user's", wrong, {"sessions": looked}, looked=looked)
+    expected = "no session makes room for another user's"
+    return bitten(histories, violated(expected, wrong, {"sessions": looked}, looked=looked))
 
 
 @judges(full_memory, "OPS-MEM-002")
@@ -180,7 +173,3 @@ def many_can_connect_at_once(histories: Sequence[History]) -> Finding:
     wrong = [f"{op.client}: {op.outcome} {op.told.get('message', '')}" for op in ops if op.outcome != "ok"]
     slow = quantile([op.end - op.start for op in ops], 1)
     return violated("every client logs in", wrong, {"clients": len(ops), "slowest_s": round(slow, 2)}, looked=len(ops))
-
-
-def _all_bit(histories: Sequence[History]) -> bool:
-    return all(history.fault("bit") for history in histories)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 import hiredis
 
+from conformance.experiments.durable import administer
 from conformance.finding import Finding, violated
-from conformance.history import History
+from conformance.history import Fields, History
 from conformance.lab import Lab
 from conformance.requirements import judges
-from conformance.wire import Login, WireError, converse
+from conformance.wire import Login, LoginError, WireError, converse
 from session_core.address import Address
 
 DANGEROUS: tuple[tuple[str, ...], ...] = (
@@ -47,8 +48,20 @@ DANGEROUS: tuple[tuple[str, ...], ...] = (
     ("SLOWLOG", "GET", "1"),
 )
 """Commands that the application has no need of."""
+OF_SENTINEL: tuple[tuple[str, ...], ...] = (
+    ("SENTINEL", "FAILOVER", "conformance-no-such-master"),
+    ("SENTINEL", "RESET", "conformance-no-such-master"),
+    ("SENTINEL", "REMOVE", "conformance-no-such-master"),
+    ("SENTINEL", "SET", "conformance-no-such-master", "quorum", "1"),
+    ("SENTINEL", "CONFIG", "GET", "resolve-hostnames"),
+    ("SHUTDOWN", "ABORT"),
+    ("ACL", "LIST"),
+    ("CLIENT", "LIST"),
+)
+"""The same of a Sentinel."""
 DAYS = 14
 """A certificate has to be valid for so long still."""
+NOT_REACHED = "not reached: "
 REFUSED = ("NOPERM", "ERR DEBUG command not allowed")
 """By the rights of the user, or for everybody by the server's own settings."""
 
@@ -65,6 +78,11 @@ async def rights(lab: Lab) -> None:
 
 def _knock(lab: Lab) -> None:
     announced = (*lab.target.nodes, *lab.target.sentinels)
+    if lab.target.admin:
+        for node in lab.target.nodes:
+            told = administer(lab, node, "ACL", "GETUSER", "default")
+            user = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
+            lab.recorder.probe("default user", address=str(node), on="off" not in user["flags"])
     for address in announced:
         lab.recorder.probe("plain", address=str(address), answer=_plain(lab, address))
         lab.recorder.probe("nobody", address=str(address), answer=_alone(lab, address, Login()))
@@ -77,7 +95,11 @@ def _knock(lab: Lab) -> None:
 def _plain(lab: Lab, address: Address) -> str:
     """What a PING without TLS gets; empty if the server does not speak so."""
     try:
-        with lab.target.wire.connect(address, plain=True) as connection:
+        connection = lab.target.wire.connect(address, plain=True)
+    except OSError as error:
+        return f"{NOT_REACHED}{error}"
+    try:
+        with connection:
             return str(converse(connection, [("PING",)])[0])
     except (WireError, OSError, hiredis.ProtocolError):
         return ""
@@ -87,8 +109,10 @@ def _alone(lab: Lab, address: Address, login: Login) -> str:
     """What a command gets that is sent by nobody, or by this user."""
     try:
         return str(lab.target.wire.ask(address, login, ("PING",))[0])
-    except WireError as error:
+    except LoginError as error:
         return f"refused: {error}"
+    except WireError as error:
+        return f"{NOT_REACHED}{error}"
 
 
 def _certificate(lab: Lab, address: Address) -> dict[str, object]:
@@ -111,20 +135,24 @@ def _certificate(lab: Lab, address: Address) -> dict[str, object]:
 
 def _try(lab: Lab) -> None:
     nodes = lab.target.nodes or lab.target.settings().target.addresses
-    for words in DANGEROUS:
+    tries = [(node, lab.target.login, words) for node in nodes for words in DANGEROUS]
+    tries += [(node, lab.target.sentinel_login, words) for node in lab.target.sentinels for words in OF_SENTINEL]
+    for node, login, words in tries:
         try:
-            [answer] = lab.target.wire.ask(nodes[0], lab.target.login, words)
+            [answer] = lab.target.wire.ask(node, login, words)
         except WireError as error:
-            answer = f"refused: {error}"
-        lab.recorder.probe("dangerous", command=" ".join(words[:2]), answer=str(answer))
+            answer = f"{NOT_REACHED}{error}"
+        lab.recorder.probe("dangerous", address=str(node), command=" ".join(words[:2]), answer=str(answer))
 
 
 @judges(strangers, "SEC-TLS-001")
 def plain_connections_get_no_answer(histories: Sequence[History]) -> Finding:
     """A port that answers a PING without TLS leaks every password."""
     seen = [each for history in histories for each in history.seen("plain")]
-    wrong = [f"{each['address']} answers without TLS: {each['answer']}" for each in seen if each["answer"]]
-    return violated("no port answers without TLS", wrong, {"ports": len(seen)}, looked=len(seen))
+    reached = _reached(seen)
+    wrong = [f"{each['address']} answers without TLS: {each['answer']}" for each in reached if each["answer"]]
+    finding = violated("no port answers without TLS", wrong, {"ports": len(reached)}, looked=len(reached))
+    return _of_all(seen, finding)
 
 
 @judges(strangers, "SEC-TLS-002")
@@ -160,19 +188,40 @@ def nothing_else_listens(histories: Sequence[History]) -> Finding:
 def nobody_gets_in_without_a_user(histories: Sequence[History]) -> Finding:
     """Without a login, or as `default`, every command is refused."""
     seen = [each for history in histories for name in ("nobody", "default") for each in history.seen(name)]
-    refused = ("NOAUTH", "refused: ", "NOPERM")
-    wrong = [f"{each['address']} answers {each['answer']}" for each in seen if not each["answer"].startswith(refused)]
-    return violated("a connection without a user may do nothing", wrong, {"tries": len(seen)}, looked=len(seen))
+    reached = _reached(seen)
+    wrong = [
+        f"{each['address']} answers {each['answer']}"
+        for each in reached
+        if not each["answer"].startswith(("NOAUTH", "refused: "))  # NOPERM: somebody is let in, and may do other things
+    ]
+    users = [each for history in histories for each in history.seen("default user")]
+    wrong += [f"{each['address']}: the user default is on" for each in users if each["on"]]
+    expected = "a connection without a user may do nothing"
+    return _of_all(seen, violated(expected, wrong, {"tries": len(reached)}, looked=len(reached)))
 
 
 @judges(rights, "SEC-ACL-002")
 def the_application_may_do_nothing_dangerous(histories: Sequence[History]) -> Finding:
     """Every command that the library does not need is refused to its user (least privilege)."""
     seen = [each for history in histories for each in history.seen("dangerous")]
-    known = [each for each in seen if "unknown command" not in each["answer"]]
+    known = [each for each in _reached(seen) if "unknown command" not in each["answer"]]
     wrong = [
-        f"{each['command']} was answered: {each['answer'][:60]}"
+        f"{each['address']} answers {each['command']}: {each['answer'][:60]}"
         for each in known
         if not each["answer"].startswith(REFUSED)
     ]
-    return violated("every dangerous command is refused", wrong, {"commands": len(known)}, looked=len(known))
+    finding = violated("every dangerous command is refused", wrong, {"commands": len(known)}, looked=len(known))
+    return _of_all(seen, finding)
+
+
+def _reached(seen: Sequence[Fields]) -> list[Fields]:
+    return [each for each in seen if not each["answer"].startswith(NOT_REACHED)]
+
+
+def _of_all(seen: Sequence[Fields], finding: Finding) -> Finding:
+    """A port that cannot be reached is no port that refuses."""
+    away = [each for each in seen if each["answer"].startswith(NOT_REACHED)]
+    if not away or finding.status == "fail":
+        return finding
+    first = f"{away[0]['address']}: {away[0]['answer']}"
+    return Finding("unknown", finding.expected, f"{len(away)} tries reached nobody ({first})", finding.evidence)

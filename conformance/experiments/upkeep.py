@@ -6,9 +6,18 @@ import time
 from collections.abc import Sequence
 
 from conformance.checkers.gaps import gap_figures, longest_gap, quantile
-from conformance.checkers.sets import survival
 from conformance.experiments.durable import administer
-from conformance.experiments.load import AFTER, BITE_SECONDS, Load, bites, bitten, outage, settle
+from conformance.experiments.load import (
+    AFTER,
+    BITE_SECONDS,
+    Load,
+    bites,
+    bitten,
+    nothing_confirmed_is_lost,
+    outage,
+    recovery_bound,
+    settle,
+)
 from conformance.finding import Finding, violated
 from conformance.history import History
 from conformance.lab import Lab
@@ -17,7 +26,7 @@ from conformance.waiting import gather_limited
 from conformance.wire import WireError
 from session_core.address import Address
 
-FULL = "StoreFull"
+FULL, DENIED = "StoreFull", "StoreDenied"
 KEPT = 20
 READER, PROBER = "reader", "prober"
 RENEWED, WITHDRAWN = "renewed", "withdrawn"
@@ -125,7 +134,11 @@ def a_full_disk_takes_nobody_out(histories: Sequence[History]) -> Finding:
 def a_full_disk_refuses_logins_visibly(histories: Sequence[History]) -> Finding:
     """The login that cannot be written fails with an error that says so."""
     refused = [op for history in histories for op in history.calls("create", None) if op.outcome != "ok"]
-    wrong = [f"{op.outcome} {op.told['error']}: {op.told['message']}" for op in refused if op.told["error"] != FULL]
+    wrong = [
+        f"{op.outcome} {op.told.get('error')}: {op.told.get('message')}"
+        for op in refused
+        if op.told.get("error") != FULL
+    ]
     wrong += [] if refused else [f"logins were taken for {BITE_SECONDS} s"]
     return violated("a login is refused as full", wrong, {"refused": len(refused)}, looked=len(histories))
 
@@ -158,24 +171,22 @@ def a_node_that_was_full_comes_back(histories: Sequence[History]) -> Finding:
 @judges(new_password, "OPS-PASS-001")
 def no_confirmed_login_is_lost(histories: Sequence[History]) -> Finding:
     """Every login that was confirmed as durable is there afterwards."""
-    found = [survival(history) for history in histories]
-    wrong = [f"{handle} is gone" for each in found for handle in each.lost]
-    evidence = {"durable": sum(each.durable for each in found), "lost": len(wrong)}
-    return bitten(histories, violated("no confirmed login is lost", wrong, evidence, looked=evidence["durable"]))
+    return nothing_confirmed_is_lost(histories)
 
 
 @judges(new_certificates, "OPS-CERT-002")
 def logins_go_on_while_certificates_are_renewed(histories: Sequence[History]) -> Finding:
     """Every node shows a new certificate, and the longest time without an accepted login is within the bound."""
-    bounds = [float(begin.fields["bound"]) for history in histories if (begin := history.fault("begin"))]
-    bound = min(bounds, default=0.0)
+    bound = recovery_bound(histories)
     gaps = [longest_gap(history) for history in histories]
     wrong = [f"nothing was accepted for {gap:.1f} s" for gap in gaps if gap > bound]
-    for history in histories:
-        [seen] = history.seen("certificates")
-        if seen["renewed"] < seen["nodes"]:
-            wrong.append(f"{seen['renewed']} of {seen['nodes']} nodes show a new certificate")
-    finding = violated(f"logins go on within {bound:g} s", wrong, gap_figures(gaps), looked=len(gaps))
+    seen = [each for history in histories for each in history.seen("certificates")]
+    wrong += [
+        f"{each['renewed']} of {each['nodes']} nodes show a new certificate"
+        for each in seen
+        if each["renewed"] < each["nodes"]
+    ]
+    finding = violated(f"logins go on within {bound:g} s", wrong, gap_figures(gaps), looked=len(seen))
     return bitten(histories, finding)
 
 
@@ -192,4 +203,5 @@ def a_withdrawn_password_lets_nobody_in(histories: Sequence[History]) -> Finding
     """An application that starts with it is refused."""
     ops = [op for history in histories for op in history.calls("create", None) if op.client == WITHDRAWN]
     wrong = ["a login was taken" for op in ops if op.outcome == "ok"]
-    return bitten(histories, violated("the first password is refused", wrong, {"tries": len(ops)}, looked=len(ops)))
+    refused = sum(op.told.get("error") == DENIED for op in ops)
+    return bitten(histories, violated("the first password is refused", wrong, {"refused": refused}, looked=refused))

@@ -91,7 +91,7 @@ def report(
         "recovery_seconds": f"{choice.recovery_seconds:g}",
     }
     return Report(
-        **_outcome(results, choice.profiles),
+        **_outcome(results, choice.profiles | choice.ids),
         date=span.began.astimezone(UTC).isoformat(timespec="seconds"),
         seconds=round(span.seconds, 1),
         implementation=Implementation(
@@ -108,7 +108,8 @@ def report(
 
 def rejudged(former: Report, results: Sequence[Result]) -> Report:
     """The report of the same run, as other judges see it."""
-    return former.model_copy(update=_outcome(results, frozenset(former.config["profiles"].split())))
+    asked = frozenset(f"{former.config['profiles']} {former.config['ids']}".split())
+    return former.model_copy(update=_outcome(results, asked))
 
 
 def _outcome(results: Sequence[Result], profiles: frozenset[str]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from conformance.checkers.register import Action, linearizable, not_linearizable
 from conformance.checkers.sets import returns, survival
 from tests.conformance.made import CREATED, Story
 
+S1 = {"session": "s1", "user": "u"}
+
 
 def test_a_durable_login_that_nothing_is_left_of_is_lost() -> None:
     found = survival(Story().create("s1", 0, 1).create("s2", 1, 2).audit("s1", 9, 10, alive=False).history)
@@ -32,6 +34,17 @@ def test_the_logins_of_one_client_are_counted_alone() -> None:
 
 def test_a_session_that_may_have_expired_is_not_lost() -> None:
     assert survival(Story().create("s1", 0, 1).audit("s1", 59, 61, alive=False).history).lost == ()
+
+
+def test_a_session_that_ended_although_nobody_ended_it_is_lost() -> None:
+    story = Story().create("s1", 0, 1).call("inspect", (9, 10), S1, {"session": "s1", "alive": False}, "auditor")
+    assert survival(story.history).lost == ("s1",)
+    assert survival(story.call("revoke", (3, 4), S1, None).history).lost == ()
+
+
+def test_a_login_without_an_answer_may_have_ended_a_session() -> None:
+    story = Story().create("s1", 0, 1).call("inspect", (9, 10), S1, {"session": "s1", "alive": False}, "auditor")
+    assert survival(story.call("create", (3, 4), {"user": "u"}, None).history).lost == ()
 
 
 def test_only_what_the_auditor_sees_decides_whether_a_login_is_lost() -> None:
@@ -104,6 +117,11 @@ def test_logins_that_never_come_back_are_a_gap() -> None:
     story = Story().create("s1", 0, 1).create("s2", 1, 2).call("create", (30, 31), {"user": "u"}, refused)
 
     assert longest_gap(story.history) == 28
+
+
+def test_the_time_before_the_first_login_is_taken_is_a_gap() -> None:
+    story = Story().call("create", (0, 1), {"user": "u"}, {"kind": "fail"}).create("s1", 99, 100).create("s2", 100, 101)
+    assert longest_gap(story.history) == 100
 
 
 def test_without_any_confirmation_every_answer_counts() -> None:

@@ -6,7 +6,9 @@ import pytest
 
 import conformance.experiments  # noqa: F401 - fills TESTS
 from conformance.finding import Finding
-from conformance.requirements import TESTS
+from conformance.requirements import TESTS, Requirement, register
+from conformance.run import Result, judge
+from conformance.verdict import verdict
 from tests.conformance.made import CREATED, Story
 
 
@@ -139,3 +141,138 @@ def test_a_port_that_answers_default_is_a_violation() -> None:
 )
 def test_a_certificate_has_to_be_verified_new_and_strong(seen: dict[str, Any], actual: str) -> None:
     assert find("SEC-TLS-002", Story().probe("certificate", address="redis-1:1", **seen)).actual == actual
+
+
+KEPT = ["HA-KILL-002", "HA-SENT-002", "OPS-STOP-001", "OPS-ROLL-001", "OPS-DISK-004", "OPS-CERT-001", "OPS-PASS-001"]
+
+
+@pytest.mark.parametrize("requirement", [*KEPT, "MAN-FAIL-002"])
+def test_no_promise_about_logins_is_kept_where_nobody_looked(requirement: str) -> None:
+    assert find(requirement, outage().create("s1", 0, 1)).status == "unknown"
+    assert find(requirement, outage().create("s1", 0, 1).audit("s1", 9, 10, alive=True)).status == "pass"
+    assert find(requirement, outage().create("s1", 0, 1).audit("s1", 9, 10, alive=False)).status == "fail"
+
+
+def test_logins_that_come_back_after_minutes_are_a_violation_in_any_number_of_turns() -> None:
+    never, quick = (outage().create("s1", 0, 1).create("s2", 1, end) for end in (90, 3))
+    assert find("HA-KILL-001", never, *([quick] * 50)).status == "fail"
+
+
+def test_a_limit_that_nobody_reached_was_not_tried() -> None:
+    assert find("HA-KILL-004", outage().create("s1", 0, 1).list(["s1", "s2"], 2, 3)).status == "unknown"
+    assert find("HA-KILL-004", outage().create("s1", 0, 1).list(["s1", "s2", "s3"], 2, 3)).status == "pass"
+
+
+def test_a_login_without_an_answer_was_not_refused_as_full() -> None:
+    assert find("OPS-DISK-002", outage().call("create", (0, 1), {"user": "u"}, None)).actual == "info None: None"
+
+
+def test_certificates_that_nobody_looked_at_prove_nothing() -> None:
+    logins = outage().create("s1", 0, 1).create("s2", 1, 2)
+    assert find("OPS-CERT-002", logins).status == "unknown"
+    assert find("OPS-CERT-002", logins.probe("certificates", renewed=5, nodes=6)).status == "fail"
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ({"kind": "fail", "error": "StoreDenied"}, "pass"),
+        ({"kind": "info", "error": "StoreUnavailable"}, "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_only_a_refusal_refuses_a_withdrawn_password(told: dict[str, Any] | None, status: str) -> None:
+    assert find("OPS-PASS-003", outage().call("create", (0, 1), {"user": "u"}, told, "withdrawn")).status == status
+
+
+def expired(*, read: bool) -> Story:
+    """A session of 2 s, looked at while it lives, and after it if `read`; then one call more that fails, if it is."""
+    story = Story().create("s1", 0, 0, expires=CREATED + 2).read("s1", 1, 1, alive=True, expires=CREATED + 2)
+    return story.read("s1", 3, 3, alive=False) if read else story
+
+
+def test_whoever_looks_at_no_expired_session_proves_no_expiry() -> None:
+    assert find("SES-TTL-001", expired(read=False)).status == "unknown"
+    assert find("SES-TTL-001", expired(read=True)).status == "pass"
+
+
+@pytest.mark.parametrize("requirement", ["SES-TTL-001", "SES-TTL-003", "SES-REV-004", "SES-LIMIT-001"])
+def test_in_peace_a_call_that_fails_leaves_open_what_it_would_have_shown(requirement: str) -> None:
+    story = expired(read=True).list(["s1", "s2", "s3"], 4, 4)
+    assert find(requirement, story).status == "pass"
+    refused: dict[str, Any] = {"kind": "fail", "error": "StoreDenied", "message": "NOPERM"}
+    found = find(requirement, story.call("get", (5, 5), {"session": "s1", "user": "u"}, refused))
+    assert (found.status, found.actual) == ("unknown", "1 calls were not answered (get: NOPERM)")
+
+
+def test_sliding_is_shown_by_sessions_in_use_and_by_others() -> None:
+    used = Story().create("s1", 0, 0).read("s1", 1, 1, alive=True).read("s1", 3, 3, alive=True)
+    assert find("SES-SLIDE-001", used).status == "unknown"
+    assert find("SES-SLIDE-001", used.create("s2", 0, 0).read("s2", 3, 3, alive=False)).status == "pass"
+
+
+def test_a_login_of_which_nobody_knows_is_counted_by_nobody() -> None:
+    story = Story().create("s1", 0, 1).call("create", (1, 2), {"user": "u"}, None)
+    for count in (1, 2):
+        counted = story.call("count", (3, 4), {"user": "u"}, {"count": count})
+        assert find("SES-COUNT-001", counted).status == "unknown"
+
+
+def test_a_user_who_was_never_listed_is_no_evidence() -> None:
+    assert find("SES-LIMIT-002", Story().create("s1", 0, 1)).status == "unknown"
+
+
+def test_either_setting_switches_the_refusal_of_writes_off() -> None:
+    settings = {"node": "redis-1", "min-replicas-to-write": "1", "min-replicas-max-lag": "0"}
+    assert find("DUR-MIN-001", Story().probe("settings", **settings)).status == "fail"
+
+
+NOPERM = "NOPERM User default has no permissions to run the 'ping' command"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("NOAUTH Authentication required.", "pass"),
+        (NOPERM, "fail"),
+        ("not reached: [Errno 111] Connection refused", "unknown"),
+    ],
+)
+def test_only_who_is_asked_for_a_password_is_nobody(answer: str, status: str) -> None:
+    assert find("SEC-ACL-001", Story().probe("nobody", address="redis-1:1", answer=answer)).status == status
+
+
+def test_a_default_user_with_a_password_is_on() -> None:
+    story = Story().probe("default", address="redis-1:1", answer="refused: WRONGPASS")
+    assert find("SEC-ACL-001", story.probe("default user", address="redis-1:1", on=False)).status == "pass"
+    assert find("SEC-ACL-001", story.probe("default user", address="redis-2:1", on=True)).status == "fail"
+
+
+def test_every_node_has_to_refuse_what_is_dangerous() -> None:
+    first = {"address": "redis-1:1", "command": "KEYS x", "answer": NOPERM}
+    other = {"address": "redis-2:1", "command": "KEYS x", "answer": "[]"}
+    assert find("SEC-ACL-002", Story().probe("dangerous", **first).probe("dangerous", **other)).status == "fail"
+    away = {**other, "answer": "not reached: timed out"}
+    assert find("SEC-ACL-002", Story().probe("dangerous", **first).probe("dangerous", **away)).status == "unknown"
+
+
+def of(requirement: str) -> Requirement:
+    return next(each for each in register().requirements if each.id == requirement)
+
+
+def test_a_judge_that_fails_says_nothing_of_the_target() -> None:
+    found = judge(of("SES-LIMIT-001"), {"crowd-01.jsonl": Story().call("create", (0, 1), {}, {}).history})
+    assert found.status == "error"
+    assert found.actual.startswith("the judge failed: KeyError")
+
+
+def test_what_was_seen_to_be_broken_is_told_although_the_run_broke_off() -> None:
+    lost, kept = (outage().create("s1", 0, 1).audit("s1", 9, 10, alive=alive).history for alive in (False, True))
+    assert judge(of("HA-KILL-002"), {"kill_primary-01.jsonl": lost}, "EngineError: no docker").status == "fail"
+    assert judge(of("HA-KILL-002"), {"kill_primary-01.jsonl": kept}, "EngineError: no docker").status == "error"
+
+
+def test_a_requirement_that_was_asked_for_has_to_be_examined() -> None:
+    results = [Result(of("SES-TTL-002"), "pass"), Result(of("HA-KILL-001"), "not_supported")]
+    assert verdict(results, frozenset({"SES-TTL-002"})) == "conformant"
+    assert verdict(results, frozenset({"SES-TTL-002", "HA-KILL-001"})) == "inconclusive"
