@@ -28,7 +28,9 @@ async def endpoint(config: Config) -> Target:
     faults: Faults = HookFaults(config.faults) if config.faults else NoFaults()
     target = Target("endpoint", _name(settings), connect, config.features | faults.abilities, faults=faults)
     made = await probe(target, session_wait_replicas=1)
-    features = target.features | ({"wait"} if made.durable else set()) | ({"tls"} if settings.tls else set())
+    # Who asks replicas has some: that none confirms now is not "not supported".
+    confirms = made.durable or settings.wait_replicas > 0
+    features = target.features | ({"wait"} if confirms else set()) | ({"tls"} if settings.tls else set())
     if not settings.target.sentinel:
         return replace(target, features=features, nodes=settings.target.addresses)
     found = replace(target, features=features | {"sentinel"}, sentinels=settings.target.addresses)

@@ -95,6 +95,10 @@ def test_any_endpoint_is_examined_by_the_variables_of_the_library(
         assert _alive(server.url) == 0
         assert "[1/" in capsys.readouterr().err
 
+        monkeypatch.setenv("SESSION_WAIT_REPLICAS", "1")  # and there is none
+        assert main(["run", "--endpoint", "--id", "DUR-WAIT-001", "--out", str(tmp_path / "alone")]) == 1
+        monkeypatch.delenv("SESSION_WAIT_REPLICAS")
+
         assert main(["run", "--endpoint", "--id", "SEC-TLS-001", "--out", str(tmp_path / "open")]) == 1
         assert "fail    SEC-TLS-001" in capsys.readouterr().err
 
