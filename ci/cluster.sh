@@ -80,8 +80,9 @@ start_machine() { # start_machine NUMBER OPTION...
   for each in "${privileges[@]}"; do options+=(--cap-add "$each"); done
   for each in containerd kubelet etcd; do options+=(--volume "/var/lib/$each"); done
   docker run --detach --init --name "$(container "$number")" --hostname "machine-$number" --network "$name" \
-    --network-alias "machine-$number" --security-opt seccomp=unconfined --security-opt systempaths=unconfined \
-    --security-opt apparmor=unconfined --device /dev/kmsg --device-cgroup-rule 'a *:* rwm' --cgroupns private --tmpfs /run \
+    --network-alias "machine-$number" --label redis-session-kit.cluster-machine --security-opt seccomp=unconfined \
+    --security-opt systempaths=unconfined --security-opt apparmor=unconfined --device /dev/kmsg \
+    --device-cgroup-rule 'a *:* rwm' --cgroupns private --tmpfs /run \
     --env "MACHINES=${numbers[*]}" --env "PUBLISHED_PORT=$port" --volume "$name:/tmp/hostpath_pv" \
     --volume "$KIT_KUBERNETES:/opt/kubernetes:ro" --volume "$CHECKOUT/ci/cluster/start.sh:/opt/start.sh:ro" \
     "${options[@]}" "$@" "$machine" >/dev/null
@@ -109,16 +110,18 @@ remove() {
   docker volume rm "$name" >/dev/null 2>&1 || :
 }
 
-# The images of a deployment, as the engine has them now, on a machine.
+# The images of a deployment, as the engine has them now, on a machine: together, since they share most of what they consist of.
 load() {
-  local image id into
+  local image id into missing=() loaded=
   into=$(container "$1")
   for image in "$pause" redis:8 oliver006/redis_exporter:v1.69.0 "$(sed -n 's/^    image: Image = "\(redis-session-kit\/.*\)"/\1/p' "$CHECKOUT/infra/service.py")"; do
     id=$(docker image inspect -f '{{.Id}}' "$image") || die "the image $image is missing" "run: make tools"
     docker exec "$into" grep -qsx "$image $id" /var/lib/containerd/loaded && continue
-    docker save "$image" | docker exec --interactive "$into" ctr --namespace k8s.io images import - >/dev/null
-    docker exec "$into" sh -c "echo '$image $id' >>/var/lib/containerd/loaded"
+    missing+=("$image") loaded+="$image $id"$'\n'
   done
+  ((${#missing[@]})) || return 0
+  docker save "${missing[@]}" | docker exec --interactive "$into" ctr --namespace k8s.io images import - >/dev/null
+  docker exec --interactive "$into" sh -c 'cat >>/var/lib/containerd/loaded' <<<"${loaded%$'\n'}"
 }
 
 node_is_ready() { kubectl get node "machine-$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -qx True; }

@@ -1,9 +1,11 @@
 """A way from here to pods: one more of them passes on what `kubectl port-forward` brings it, as a client would."""
 
+import collections
 import json
 import re
 import secrets
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -14,6 +16,7 @@ from infra.outputs import StackOutputs
 FIRST_PORT = 7000
 LONGEST_SECONDS = 4 * 3600
 """Then Kubernetes ends the pod, whatever has become of us."""
+AGAIN_SECONDS = 0.2
 RELAY = """
 import asyncio, sys
 
@@ -22,8 +25,11 @@ async def copy(reader, writer):
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
+    except OSError:
+        pass
     finally:
-        writer.close()
+        if writer.can_write_eof() and not writer.is_closing():
+            writer.write_eof()  # to close what the other side still writes to would reset it
 
 def passing_on(host, port):
     async def serve(reader, writer):
@@ -33,6 +39,8 @@ def passing_on(host, port):
             writer.close()
             return
         await asyncio.gather(copy(reader, back), copy(there, writer), return_exceptions=True)
+        back.close()
+        writer.close()
     return serve
 
 async def main():
@@ -64,21 +72,9 @@ def reached(outputs: StackOutputs) -> Iterator[StackOutputs]:
     try:
         kubectl(*here, "create", "-f", "-", text=json.dumps(_pod(name, namespace, addresses)))
         kubectl(*here, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
-        command = [
-            "kubectl",
-            *here,
-            "port-forward",
-            f"pod/{name}",
-            *(f":{FIRST_PORT + n}" for n in range(len(addresses))),
-        ]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as forward:
-            try:
-                places = _places(forward, addresses)
-                yield outputs.model_copy(
-                    update={"address_map": ",".join(f"{a}={place}" for a, place in places.items())}
-                )
-            finally:
-                forward.kill()
+        with _forwarded(["kubectl", *here, "port-forward", f"pod/{name}"], len(addresses)) as ports:
+            places = (f"{address}=127.0.0.1:{port}" for address, port in zip(addresses, ports, strict=True))
+            yield outputs.model_copy(update={"address_map": ",".join(places)})
     finally:
         kubectl(*here, "delete", "pod", name, "--ignore-not-found")
 
@@ -114,14 +110,48 @@ _IMAGE = "jsonpath={.spec.template.spec.containers[0].image}"
 _PROBE = f"import socket; socket.create_connection(('127.0.0.1', {FIRST_PORT}), 1)"
 
 
-def _places(forward: subprocess.Popen[str], addresses: Sequence[str]) -> dict[str, str]:
-    """Where each address is reached from here."""
-    if forward.stdout is None:
-        raise ValueError("its output is not read")
-    found: dict[int, str] = {}
-    for line in forward.stdout:
-        if match := re.fullmatch(r"Forwarding from (127\.0\.0\.1:\d+) -> (\d+)\n", line):
-            found[int(match[2])] = match[1]
-        if len(found) == len(addresses):
-            return {address: found[FIRST_PORT + number] for number, address in enumerate(addresses)}
+@contextmanager
+def _forwarded(command: Sequence[str], count: int) -> Iterator[list[int]]:
+    """Ports here that the command forwards to FIRST_PORT and the next ones.
+
+    It ends when the other side resets a connection (client-go: portforward.go), and is begun again with these ports.
+    """
+    forward = _begun(command, [0] * count)
+    ports = _ports(forward, count)
+    over = threading.Event()
+
+    def keep() -> None:
+        nonlocal forward
+        while True:
+            # It says a line for each connection, and stands still when nobody reads them.
+            collections.deque(forward.stdout or (), maxlen=0)
+            forward.wait()
+            if over.wait(AGAIN_SECONDS):
+                return
+            forward = _begun(command, ports)
+
+    keeping = threading.Thread(target=keep, daemon=True)
+    keeping.start()
+    try:
+        yield ports
+    finally:
+        over.set()
+        while keeping.is_alive():
+            forward.kill()
+            keeping.join(AGAIN_SECONDS)
+
+
+def _begun(command: Sequence[str], ports: Sequence[int]) -> subprocess.Popen[str]:
+    pairs = (f"{port or ''}:{FIRST_PORT + number}" for number, port in enumerate(ports))
+    return subprocess.Popen([*command, *pairs], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def _ports(forward: subprocess.Popen[str], count: int) -> list[int]:
+    """The ports that it has chosen, as it names them."""
+    found: dict[int, int] = {}
+    for line in forward.stdout or ():
+        if match := re.fullmatch(r"Forwarding from 127\.0\.0\.1:(\d+) -> (\d+)\n", line):
+            found[int(match[2])] = int(match[1])
+        if len(found) == count:
+            return [found[FIRST_PORT + number] for number in range(count)]
     raise FaultError(f"kubectl port-forward ended with exit code {forward.wait()}")
