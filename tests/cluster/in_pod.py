@@ -23,8 +23,8 @@ import httpx
 from session_core import SessionManager
 from session_core.errors import SessionError
 
-CLIENTS = 4
-PAUSE = 0.01  # s between two logins of one client
+LOGINS_PER_SECOND = 200
+PAUSE = 0.01  # s between two questions
 AT_ONCE = 100
 
 
@@ -74,22 +74,23 @@ def verify() -> None:
 
 
 async def write() -> None:
+    """At a fixed rate, whatever the answers take."""
     ended = until_input_ends()
-    name, numbers = secrets.token_hex(4), itertools.count()
+    name = secrets.token_hex(4)
 
-    async def client(sessions: SessionManager) -> None:
-        while not ended.is_set():
-            user = f"{name}-{next(numbers)}"
-            try:
-                session = await sessions.create_session(user)
-                said = {"user": user, "id": session.session_id, "durable": session.durable, "at": time.time()}
-            except SessionError as error:
-                said = {"failure": f"{type(error).__name__}: {error}", "at": time.time()}
-            print(json.dumps(said), flush=True)
-            await asyncio.sleep(PAUSE)
+    async def one(sessions: SessionManager, user: str) -> None:
+        try:
+            session = await sessions.create_session(user)
+            said = {"user": user, "id": session.session_id, "durable": session.durable, "at": time.time()}
+        except SessionError as error:
+            said = {"failure": f"{type(error).__name__}: {error}", "at": time.time()}
+        print(json.dumps(said), flush=True)
 
-    async with SessionManager() as sessions:
-        await asyncio.gather(*(client(sessions) for _ in range(CLIENTS)))
+    async with SessionManager() as sessions, asyncio.TaskGroup() as logins:
+        began = time.monotonic()
+        for number in itertools.takewhile(lambda _: not ended.is_set(), itertools.count()):
+            await asyncio.sleep(max(0, began + number / LOGINS_PER_SECOND - time.monotonic()))
+            logins.create_task(one(sessions, f"{name}-{number}"))
 
 
 async def lost() -> None:

@@ -2,11 +2,13 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +24,7 @@ MACHINE = "redis-session-kit-cluster"
 CLIENT = "client"
 IN_POD = (Path(__file__).parent / "in_pod.py").read_text()
 MASTER = "mymaster"
+CLUSTER = ("bash", str(ROOT / "ci" / "cluster.sh"))
 T = TypeVar("T")
 
 
@@ -34,6 +37,27 @@ def eventually(what: str, look: Callable[[], T | None], timeout: float = 90) -> 
         time.sleep(0.5)
     message = f"not in {timeout} s: {what}"
     raise AssertionError(message)
+
+
+def cluster_is_there() -> bool:
+    """Whether a cluster need not be started."""
+    machine = subprocess.run(["docker", "exec", MACHINE, "true"], capture_output=True, check=False)
+    return "KUBECONFIG" in os.environ or machine.returncode == 0
+
+
+@contextmanager
+def cluster() -> Iterator[Path]:
+    """The kubeconfig of a cluster, which KUBECONFIG names meanwhile; gone afterwards if it was not there before."""
+    given, was_there = os.environ.get("KUBECONFIG"), cluster_is_there()
+    try:
+        done = subprocess.run(CLUSTER, stdout=subprocess.PIPE, text=True, check=True, timeout=890)
+        os.environ["KUBECONFIG"] = done.stdout.strip()
+        yield Path(done.stdout.strip())
+    finally:
+        if given is None:
+            os.environ.pop("KUBECONFIG", None)
+        if not was_there:
+            subprocess.run([*CLUSTER, "down"], check=True)
 
 
 @dataclass(frozen=True)
@@ -62,11 +86,12 @@ class Deployment:
             raise AssertionError(message)
         return done.stdout
 
-    def render(self, *settings: str) -> None:
-        """Write the manifests, with KEY=VALUE in place of settings of the stack kind."""
+    def render(self, *settings: str, checkout: Path = ROOT) -> None:
+        """Write the manifests, with KEY=VALUE in place of settings of the stack kind, as the kit in `checkout` does."""
         options = [word for each in settings for word in ("--set", each)]
         words = ["--stack", "kind", "--name", self.name, "--out", str(self.out), *options]
-        subprocess.run([sys.executable, "-m", "infra.targets.kubernetes", *words], check=True, capture_output=True)
+        command = [sys.executable, "-m", "infra.targets.kubernetes", *words]
+        subprocess.run(command, cwd=checkout, check=True, capture_output=True)
 
     @property
     def files(self) -> list[str]:
@@ -86,8 +111,8 @@ class Deployment:
 
     def start_client(self) -> None:
         """A pod with the session library, and the credentials and settings of the session service."""
-        found = [each for each in self.objects("40-session.yaml") if each["kind"] == "Deployment"]
-        spec = found[0]["spec"]["template"]["spec"]
+        service = json.loads(self.kubectl("get", "deployment", "session", "--output", "json"))
+        spec = service["spec"]["template"]["spec"]
         (container,) = spec["containers"]
         for field_ in ("readinessProbe", "livenessProbe", "lifecycle", "ports"):
             del container[field_]
