@@ -18,6 +18,7 @@ from conformance.experiments.load import (
     Load,
     bites,
     bitten,
+    dropped,
     nothing_confirmed_is_lost,
     outage,
     recovery_bound,
@@ -54,12 +55,14 @@ async def _other_goes(lab: Lab, node: Callable[[Address], Address]) -> None:
 
     async def strike(primary: Address, load: Load) -> None:
         victim = node(primary)
-        async with lab.fault("kill", victim), lab.client(NEWCOMER) as newcomer:
-            if await until(lambda: bool(lab.view.settled()), BITE_SECONDS):
-                lab.recorder.fault("bit", what=f"{victim.host} is away")
-            if made := await newcomer.create(lab.user("newcomer")):  # asks the Sentinels for the first time
-                load.made.append(made)
-            await asyncio.sleep(DOWN_SECONDS)
+        with await asyncio.to_thread(lab.target.wire.connect, victim) as connection:
+            async with lab.fault("kill", victim), lab.client(NEWCOMER) as newcomer:
+                # It may be back before anybody sees that it is away: some targets start it anew by themselves.
+                if await until(lambda: dropped(connection), BITE_SECONDS):
+                    lab.recorder.fault("bit", what=f"an open connection to {victim.host} was dropped")
+                if made := await newcomer.create(lab.user("newcomer")):  # asks the Sentinels for the first time
+                    load.made.append(made)
+                await asyncio.sleep(DOWN_SECONDS)
 
     await outage(lab, strike)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from conformance.history import History
 from conformance.lab import EngineError, Lab
 from conformance.view import NotSettledError
 from conformance.waiting import gather_limited, until
+from conformance.wire import WireError, converse
 from session_core import Session
 from session_core.address import Address
 
@@ -113,6 +115,15 @@ async def settle(lab: Lab) -> None:
         lab.recorder.fault("unsettled", problem=str(error))
     else:
         lab.recorder.fault("settled")
+
+
+def dropped(connection: socket.socket) -> bool:
+    """Whether the server has left an open connection. Blocks."""
+    try:
+        converse(connection, [("PING",)])
+    except (WireError, OSError):
+        return True
+    return False
 
 
 async def bites(lab: Lab, primary: Address) -> None:

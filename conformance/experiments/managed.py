@@ -5,31 +5,30 @@ from collections.abc import Sequence
 
 from conformance.checkers.gaps import gap_figures, longest_gap
 from conformance.checkers.sets import returns
-from conformance.experiments.load import AFTER, BITE_SECONDS, bitten, loaded, nothing_confirmed_is_lost, recovery_bound
+from conformance.experiments.load import (
+    AFTER,
+    BITE_SECONDS,
+    bitten,
+    dropped,
+    loaded,
+    nothing_confirmed_is_lost,
+    recovery_bound,
+)
 from conformance.finding import Finding, violated, worst
 from conformance.history import History
 from conformance.lab import Lab
 from conformance.requirements import judges
 from conformance.waiting import until
-from conformance.wire import WireError, converse
 
 
 async def managed_failover(lab: Lab) -> None:
     """Load, and the command; it bit if the endpoint drops a connection that was open."""
     node = lab.target.nodes[0]
     with await asyncio.to_thread(lab.target.wire.connect, node) as connection:
-
-        def dropped() -> bool:
-            try:
-                converse(connection, [("PING",)])
-            except (WireError, OSError):
-                return True
-            return False
-
         async with loaded(lab):
             lab.recorder.fault("begin", node=node.host, bound=lab.recovery_seconds)
             async with lab.fault("failover", node):
-                if await until(dropped, BITE_SECONDS):
+                if await until(lambda: dropped(connection), BITE_SECONDS):
                     lab.recorder.fault("bit", what="an open connection was dropped")
             lab.recorder.fault("healed")
             await asyncio.sleep(AFTER + lab.recovery_seconds)

@@ -1,11 +1,13 @@
 """A fault is undone whatever happens to the experiment; what was recorded of a client is what it did."""
 
 import asyncio
+import socket
 import time
 
 import pytest
 
 from conformance.client import Client
+from conformance.experiments.load import dropped
 from conformance.faults import FaultError, Heal, NoFaults
 from conformance.history import Recorder
 from conformance.lab import Lab
@@ -115,3 +117,12 @@ def test_the_environment_has_no_say_in_how_a_target_is_examined(lab: Lab, monkey
 
     settings = lab.target.settings()
     assert (settings.session_limit_policy, settings.session_ttl_seconds) == ("oldest", 86_400)
+
+
+def test_a_server_that_leaves_an_open_connection_is_noticed() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(b"-NOAUTH Authentication required.\r\n")
+        assert not dropped(here)
+        there.shutdown(socket.SHUT_RDWR)
+        assert dropped(here)
