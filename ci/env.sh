@@ -13,14 +13,16 @@ _host=$(cksum <"$CHECKOUT/ci/pulumi-language-python")
 KIT_UV="$KIT_CACHE/uv-$UV_VERSION"
 KIT_PULUMI="$KIT_CACHE/pulumi-$PULUMI_VERSION-${_host%% *}"
 KIT_COMPOSE="$KIT_CACHE/compose-$COMPOSE_VERSION"
+_plugin=$(cat "$CHECKOUT"/ci/tools/pulumi-kubernetes/{go.mod,main.go} | cksum)
+KIT_PULUMI_KUBERNETES="$KIT_CACHE/pulumi-kubernetes-${_plugin%% *}"
 _cluster=$(cat "$CHECKOUT"/ci/tools/{kubernetes,cluster-network}/go.mod "$CHECKOUT"/ci/tools/{kubernetes,cluster-network/*}/main.go | cksum)
 KIT_KUBERNETES="$KIT_CACHE/kubernetes-$KUBERNETES_VERSION-${_cluster%% *}"
 export KIT_KEYCLOAK="$KIT_CACHE/keycloak-$KEYCLOAK_VERSION"
 case "$PATH" in "$CHECKOUT/.venv/bin:"*) ;; *) PATH="$CHECKOUT/.venv/bin:$PATH" ;; esac
-for _tool in "$KIT_UV/bin" "$KIT_PULUMI" "$KIT_KUBERNETES/bin"; do
+for _tool in "$KIT_UV/bin" "$KIT_PULUMI" "$KIT_PULUMI_KUBERNETES" "$KIT_KUBERNETES/bin"; do
   case ":$PATH:" in *":$_tool:"*) ;; *) PATH="$PATH:$_tool" ;; esac
 done
-unset _host _cluster _tool
+unset _host _plugin _cluster _tool
 export PATH
 
 # Pulumi: a private state in the checkout, unless the user has chosen another backend or passphrase.

@@ -47,6 +47,7 @@ void_locks() {
 filtered() { [ -e .git ] && git check-attr filter -- "$file" | grep -q ': pulumi-salt$'; }
 
 [ -f "$file" ] || die "there is no stack file $file" "stack files: $(cd stacks && echo Pulumi.*.yaml)"
+! grep -q 'target: kubernetes' "$file" || "$CHECKOUT/ci/pulumi-kubernetes.sh"
 locked state private_state
 filtered && git config filter.pulumi-salt.clean 'sed /^encryptionsalt:/d'
 void_locks

@@ -1,3 +1,5 @@
+import re
+
 from tests.ci.machine import CHECKOUT, Machine
 
 # A Go that "builds" by writing the file that it is asked for, and whose sdk module is a directory of the test.
@@ -60,6 +62,60 @@ def test_without_go_both_ways_out_are_named(machine: Machine) -> None:
     assert code == 1
     assert "https://www.pulumi.com/docs/install/" in said
     assert "https://go.dev/dl/" in said
+
+
+PLUGIN = "pulumi-resource-kubernetes"
+
+
+def test_the_official_plugin_for_kubernetes_is_used_where_pulumi_can_download_it(machine: Machine) -> None:
+    machine.command("pulumi", "exit 0")
+    machine.command("go", "exit 1")
+
+    assert machine.run("pulumi-kubernetes.sh") == (0, "")
+    (call,) = machine.called()
+    version = re.search(r"^pulumi-kubernetes==(\S+)", (CHECKOUT / "requirements.lock").read_text(), re.MULTILINE)
+    assert version
+    assert call == f"pulumi plugin install resource kubernetes {version[1]} --exact"
+
+
+def test_where_it_cannot_it_is_built_once_and_that_is_said(machine: Machine) -> None:
+    machine.command("pulumi", "exit 1")
+    files = machine.home / "sdk" / "cmd" / PLUGIN
+    files.mkdir(parents=True)
+    (files / "schema.json").touch()
+    machine.command("go", GO % "the plugin")
+
+    code, said = machine.run("pulumi-kubernetes.sh")
+
+    assert code == 0, said
+    assert "cannot download its plugin" in said
+    (directory,) = machine.cache.glob("pulumi-kubernetes-*")
+    assert [path.name for path in directory.iterdir()] == [PLUGIN]
+    assert machine.run("-c", f"command -v {PLUGIN}")[1].strip() == str(directory / PLUGIN)
+    assert machine.run("pulumi-kubernetes.sh") == (0, "")
+
+
+def test_a_plugin_that_cannot_be_built_is_not_there_at_all(machine: Machine) -> None:
+    machine.command("pulumi", "exit 1")
+    machine.command("go", 'case "$1" in env) echo go1.26.8 ;; *) echo "no such module" >&2; exit 1 ;; esac')
+
+    code, said = machine.run("pulumi-kubernetes.sh")
+
+    assert code == 1
+    assert "no such module" in said
+    assert machine.run("-c", f"command -v {PLUGIN} || echo none")[1].strip() == "none"
+
+
+def test_a_stack_on_a_cluster_gets_the_plugin_and_one_on_compose_does_not(machine: Machine) -> None:
+    machine.command("pulumi", "exit 0")
+    install = "pulumi plugin install resource kubernetes"
+
+    machine.run("stack.sh", "dev")
+    assert not [call for call in machine.called() if call.startswith(install)]
+
+    (machine.checkout / "stacks" / "Pulumi.kind.yaml").write_text("config:\n  redis-session-kit:target: kubernetes\n")
+    machine.run("stack.sh", "kind")
+    assert [call for call in machine.called() if call.startswith(install)]
 
 
 def test_the_go_of_an_old_debian_is_refused_before_it_fails(machine: Machine) -> None:

@@ -1,13 +1,17 @@
 """`pulumi up` on a cluster: a deployment that answers, nothing to do the second time, and volumes that stay."""
 
+import base64
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from infra.targets.kubernetes.kubectl import kubectl
 from tests.cluster.kit import ROOT, Deployment, eventually
 from tests.stack.kit import Stack
 
@@ -34,8 +38,12 @@ def _stack(kubeconfig: Path, tmp_path: Path) -> Iterator[Stack]:
         stack.remove()
 
 
-def test_up_twice_a_change_by_hand_and_down(stack: Stack, kubeconfig: Path, tmp_path: Path) -> None:
-    deployment = Deployment(kubeconfig, stack.name, tmp_path)
+@pytest.fixture(name="deployment")
+def _deployment(kubeconfig: Path, stack: Stack, tmp_path: Path) -> Deployment:
+    return Deployment(kubeconfig, stack.name, tmp_path)
+
+
+def test_up_twice_a_change_by_hand_and_down(stack: Stack, deployment: Deployment) -> None:
     stack.up()
     outputs = stack.pulumi("stack", "output", "--json", "--show-secrets")
     script = [sys.executable, str(ROOT / "ci" / "first_session.py"), stack.name]
@@ -43,18 +51,146 @@ def test_up_twice_a_change_by_hand_and_down(stack: Stack, kubeconfig: Path, tmp_
     assert "(durable: true)" in done.stdout
     state = stack.pulumi("stack", "export")
     for name, value in json.loads(outputs).items():
-        assert not name.endswith(("_password", "_token")) or value not in state, name
+        if name.endswith(("_password", "_token")):
+            assert value not in state, name
+            assert base64.b64encode(value.encode()).decode() not in state, name
 
     stack.pulumi("preview", "--refresh", "--expect-no-changes")
+    stack.pulumi("up", "--yes", "--expect-no-changes")
+    assert differences(deployment, manifests(stack)) == ""
+
+    with stack.setting("kubernetes.redisStorage", "2Gi"):
+        said = stack.pulumi("preview", check=False)
+    assert 'The StatefulSet "redis" is invalid' in said, said
 
     deployment.kubectl("delete", "service", "session")
+    deployment.kubectl("scale", "deployment", "session", "--replicas=1")
+    deployment.kubectl("patch", "configmap", "redis", "--patch", '{"data": {"ctl.sh": "changed by hand"}}')
+    before = identities(deployment)
     stack.up("--refresh")
-    deployment.kubectl("get", "service", "session")
+    assert differences(deployment, manifests(stack)) == ""
+    assert before.items() <= identities(deployment).items(), "no pod of Redis or Sentinel was replaced"
 
     stack.pulumi("destroy", "--yes", "--skip-preview")
     eventually("no pod is left", lambda: not deployment.kubectl("get", "pods", "--output", "name"))
     claims = deployment.kubectl("get", "pvc", "--output", "name").split()
     assert "persistentvolumeclaim/data-redis-0" in claims
+
+
+@pytest.mark.long
+def test_what_a_former_version_applied_is_taken_over_and_data_goes_where_it_is_to(
+    stack: Stack, deployment: Deployment
+) -> None:
+    stack.set("kubernetes.deleteData", "true")
+    stack.up()
+    former = as_a_former_version(stack, deployment)
+    before = identities(deployment)
+    primary = deployment.primary()
+
+    said = stack.up()
+    assert "taking over" in said, said
+    assert identities(deployment) == before, "nothing was replaced"
+    assert deployment.primary() == primary
+    assert not deployment.kubectl("get", "configmap", "stale", "--ignore-not-found")
+    assert "stale" not in json.loads(deployment.kubectl("get", "configmap", "redis", "--output", "json"))["data"]
+    assert differences(deployment, manifests(stack)) == ""
+    stack.pulumi("preview", "--refresh", "--expect-no-changes")
+
+    # Destroyed by this version without an `up` before: all that the former one made goes.
+    stack.pulumi("stack", "import", "--file", str(former))
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    eventually("nothing is left", lambda: not deployment.kubectl("get", "namespace", deployment.namespace, check=False))
+
+
+def manifests(stack: Stack) -> list[dict[str, Any]]:
+    """What Pulumi has applied, without what it says to itself."""
+    exported = json.loads(stack.pulumi("stack", "export", "--show-secrets"))
+    found = [clear(each["inputs"]) for each in objects(exported)]
+    for each in found:
+        kept = {
+            key: text for key, text in each["metadata"].pop("annotations").items() if not key.startswith("pulumi.com/")
+        }
+        each["metadata"] |= {"annotations": kept} if kept else {}
+    return found
+
+
+def objects(exported: dict[str, Any]) -> list[dict[str, Any]]:
+    return [each for each in exported["deployment"]["resources"] if each["type"].startswith("kubernetes:")]
+
+
+def clear(value: Any) -> Any:
+    """Return a copy of a part of the state with secrets in clear."""
+    if isinstance(value, dict):
+        return json.loads(value["plaintext"]) if "plaintext" in value else {k: clear(v) for k, v in value.items()}
+    return [clear(each) for each in value] if isinstance(value, list) else value
+
+
+def differences(deployment: Deployment, wanted: list[dict[str, Any]]) -> str:
+    """What `kubectl diff --server-side` says."""
+    return deployment.kubectl("diff", "--server-side", "--force-conflicts", "-f", "-", text=yaml.safe_dump_all(wanted))
+
+
+def identities(deployment: Deployment) -> dict[str, str]:
+    """Unique ids of what holds sessions, by kind and name: another one would be another pod or volume."""
+    selected = ("--selector", "app.kubernetes.io/name in (redis, sentinel)", "--output", "json")
+    found = json.loads(deployment.kubectl("get", "pods,pvc,statefulsets", *selected))["items"]
+    return {f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["uid"] for each in found}
+
+
+def as_a_former_version(stack: Stack, deployment: Deployment) -> Path:
+    """Make cluster and state what they were after the `up` of a version that had kubectl apply everything."""
+    applied = manifests(stack)
+    stale = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stale", "namespace": deployment.namespace}}
+    for each in applied:
+        if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", "redis"):
+            each["data"]["stale"] = "of a former version"
+    namespace, *others = [*applied, stale]
+    assert namespace["kind"] == "Namespace"
+    deployment.kubectl(
+        "apply", "--server-side", "--force-conflicts", "-f", "-", text=yaml.safe_dump_all([namespace, *others])
+    )
+    exported = json.loads(stack.pulumi("stack", "export", "--show-secrets"))
+    ours = [each["urn"] for each in objects(exported)]
+    resources = [
+        each
+        for each in exported["deployment"]["resources"]
+        if each["urn"] not in ours and not each["type"].endswith((":Preflight", "providers:kubernetes"))
+    ]
+    (wait,) = [each for each in resources if each["type"].endswith(":AppliedManifests")]
+    wait["dependencies"], wait["propertyDependencies"] = [], {}
+    for part in ("inputs", "outputs"):
+        wait[part] = {
+            "__provider": wait["inputs"]["__provider"],
+            "namespace": deployment.namespace,
+            "plain": {
+                "00-namespace.yaml": yaml.safe_dump(namespace),
+                "20-redis.yaml": yaml.safe_dump_all([each for each in others if each["kind"] != "Secret"]),
+            },
+            "secrets": yaml.safe_dump_all([each for each in others if each["kind"] == "Secret"]),
+            "needs": [],
+            "deleteData": True,
+            "live": "as applied",
+        }
+    exported["deployment"]["resources"] = resources
+    file = stack.state / "former.json"
+    file.write_text(json.dumps(exported))
+    stack.pulumi("stack", "import", "--file", str(file))
+    return file
+
+
+def test_who_may_do_nothing_is_told_what_was_refused(
+    stack: Stack, deployment: Deployment, kubeconfig: Path, tmp_path: Path
+) -> None:
+    token = kubectl("create", "token", "default").strip()
+    config = json.loads(kubectl("config", "view", "--raw", "--output", "json"))
+    config["users"] = [{"name": each["name"], "user": {"token": token}} for each in config["users"]]
+    powerless = tmp_path / "kubeconfig"
+    powerless.write_text(json.dumps(config))
+    said = stack.pulumi("up", "--yes", "--skip-preview", check=False, env={"KUBECONFIG": str(powerless)})
+    assert not said.startswith("exit 0"), said
+    assert 'User "system:serviceaccount:default:default" cannot' in said
+    assert deployment.namespace in said
+    assert not kubectl("get", "namespace", deployment.namespace, "--ignore-not-found")
 
 
 def test_a_class_of_volumes_that_is_not_there_is_named_in_the_preview(stack: Stack) -> None:

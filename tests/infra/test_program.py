@@ -40,6 +40,10 @@ class Registered:
     """As they go over the wire: a secret is an object with SECRET_SIGNATURE."""
     secret_outputs: Sequence[str]
     """Outputs that the engine is told to keep secret."""
+    depends_on: Sequence[str] = ()
+    """URNs that the program names; not those whose outputs are among the inputs."""
+    retained: bool = False
+    """Whether it stays when the resource goes."""
 
 
 @dataclass
@@ -60,7 +64,17 @@ class Engine(mocks.MockMonitor):
         inputs = MessageToDict(request.object)
         parent = request.parent.rpartition("::")[2]
         secret_outputs = list(request.additionalSecretOutputs)
-        self.registered.append(Registered(request.type, request.name, parent, inputs, secret_outputs))
+        self.registered.append(
+            Registered(
+                request.type,
+                request.name,
+                parent,
+                inputs,
+                secret_outputs,
+                list(request.dependencies),
+                request.retainOnDelete,
+            )
+        )
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the name in the protocol

@@ -9,24 +9,34 @@ from pulumi.dynamic import Resource
 from infra.components.certificates import Certificates
 from infra.components.credentials import Credentials, stack_secrets
 from infra.render.kubernetes import Cluster
+from infra.render.kubernetes.documents import manifest
+from infra.render.kubernetes.objects import digest
 from infra.render.passwords import ADMIN_TOKEN, USERS
 from infra.render.session_settings import login_secrets
 from infra.spec import DeploymentSpec
 from infra.targets.kubernetes.exported import outputs
 from infra.targets.kubernetes.manifests import check_namespace, manifests
-from infra.targets.kubernetes.provider import ManifestsProvider
+from infra.targets.kubernetes.provider import ManifestsProvider, PreflightProvider, identity
+from infra.targets.kubernetes.resources import resources, with_secrets
 
 NAMES = ("passwords", "ca", "certificates", "given")
 """Of the parameters of `manifests`, in their order."""
 
 
+class Preflight(Resource, module="kubernetes", name="Preflight"):
+    """What has to be in the cluster before anything is made there."""
+
+    def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+        """`props` as PreflightProvider takes them."""
+        super().__init__(PreflightProvider(), name, dict(props), opts)
+
+
 class AppliedManifests(Resource, module="kubernetes", name="AppliedManifests"):
-    """What runs in the cluster."""
+    """That what was applied runs. The name is that of the resource that once applied it, and takes its place."""
 
     def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
         """`props` as ManifestsProvider takes them."""
-        secret = pulumi.ResourceOptions(additional_secret_outputs=["secrets"])
-        super().__init__(ManifestsProvider(), name, {**props, "live": None}, pulumi.ResourceOptions.merge(opts, secret))
+        super().__init__(ManifestsProvider(), name, dict(props), opts)
 
 
 class KubernetesDeployment(pulumi.ComponentResource):
@@ -55,17 +65,22 @@ class KubernetesDeployment(pulumi.ComponentResource):
             certificates={part: [each.cert_pem, each.key_pem] for part, each in certificates.nodes.items()},
             given=stack_secrets(login_secrets(spec).values()),
         ).apply(lambda known: manifests(cluster, *(known[name] for name in NAMES), *known["others"]))
-        self.manifests = AppliedManifests(
+        shape = with_secrets(cluster, "").every
+        stateful_sets = manifest([each for each in shape if each["kind"] == "StatefulSet"])
+        preflight = Preflight(
+            f"{name}-preflight",
+            {"namespace": cluster.namespace, "needs": _needs(cluster), "statefulSets": stateful_sets},
+            child,
+        )
+        made = resources(cluster, rendered, preflight, child)
+        AppliedManifests(
             f"{name}-manifests",
             {
                 "namespace": cluster.namespace,
-                # Of the secrets they have a hash alone, so that a preview may show what changes.
-                "plain": pulumi.Output.unsecret(rendered.apply(lambda both: dict(both.plain))),
-                "secrets": pulumi.Output.secret(rendered.apply(lambda both: both.secrets)),
-                "needs": _needs(cluster),
-                "deleteData": cluster.target.delete_data,
+                "objects": [identity(each) for each in shape],
+                "manifests": pulumi.Output.unsecret(rendered.apply(lambda known: digest(known.every))),
             },
-            child,
+            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=made)),
         )
         self.outputs = outputs(cluster, authority, passwords)
         self.register_outputs(dict(self.outputs))

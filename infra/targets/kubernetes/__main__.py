@@ -10,6 +10,7 @@ import yaml
 from infra.components.kept_secrets import KeptSecrets, SecretsError, completed, of_generation
 from infra.render.kubernetes import Cluster
 from infra.render.kubernetes.charts import CHARTS
+from infra.render.kubernetes.documents import manifest
 from infra.spec import warnings
 from infra.stackfile import SpecError
 from infra.targets import directory
@@ -87,10 +88,10 @@ def render(cluster: Cluster, out: Path, secrets: KeptSecrets, given: Mapping[str
     rendered = manifests(cluster, secrets.passwords, authority, certificates, given, *others)
     # The secrets come first: a run that is cut short can be repeated.
     files = {SECRETS_FILE: secrets.model_dump_json(indent=2) + "\n"}
-    files |= {f"{MANIFESTS}/{name}": text for name, text in rendered.plain.items()}
-    files[f"{SECRET_MANIFESTS}/secrets.yaml"] = rendered.secrets
+    files |= {f"{MANIFESTS}/{name}.yaml": manifest(objects) for name, objects in rendered.plain.items()}
+    files[f"{SECRET_MANIFESTS}/secrets.yaml"] = manifest(rendered.secrets)
     if rendered.values:
-        files[VALUES_FILE] = rendered.values
+        files[VALUES_FILE] = manifest([rendered.values])
     files[OUTPUTS_FILE] = json.dumps(outputs(cluster, authority, secrets.passwords), indent=2) + "\n"
     directory.write(out, files)
     for private in (SECRETS_FILE, OUTPUTS_FILE, f"{SECRET_MANIFESTS}/secrets.yaml"):

@@ -1,4 +1,4 @@
-"""All manifests of a deployment as text: those for everybody, and the Secrets; the same with and without Pulumi."""
+"""All manifests of a deployment: those for everybody, and the Secrets; the same with and without Pulumi."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from infra.render.kubernetes import Cluster, Object, plain_objects, secret_objects
 from infra.render.kubernetes.charts import CHARTS
-from infra.render.kubernetes.documents import manifest
 from infra.render.kubernetes.objects import digest
 from infra.values import DnsLabel
 
@@ -23,13 +22,19 @@ class NamespaceError(ValueError):
 
 @dataclass(frozen=True)
 class Manifests:
-    """YAML, to be applied in this order."""
+    """Objects, to be applied in this order."""
 
-    plain: Mapping[str, str]
-    """By file name."""
-    secrets: str
-    values: str = ""
-    """Of the Helm chart that makes Redis and the Sentinels; empty where the kit does."""
+    plain: Mapping[str, list[Object]]
+    """By the name of their file; the first is the namespace."""
+    secrets: list[Object]
+    values: Object | None = None
+    """Of the Helm chart that makes Redis and the Sentinels; None where the kit does."""
+
+    @property
+    def every(self) -> list[Object]:
+        """All objects: the namespace first, then Secrets, which the pods wait for."""
+        namespace, *plain = (each for objects in self.plain.values() for each in objects)
+        return [namespace, *self.secrets, *plain]
 
 
 def manifests(
@@ -43,11 +48,7 @@ def manifests(
     """Render everything; arguments as those of `secret_objects`."""
     secrets = secret_objects(cluster, passwords, ca, certificates, given, *others)
     plain = plain_objects(cluster, {name: digest(each["data"]) for name, each in secrets.items()}, ca)
-    return Manifests(
-        {f"{name}.yaml": manifest(objects) for name, objects in plain.items()},
-        manifest(list(secrets.values())),
-        manifest([chart_values(cluster)]) if cluster.chart else "",
-    )
+    return Manifests(plain, list(secrets.values()), chart_values(cluster) if cluster.chart else None)
 
 
 def chart_values(cluster: Cluster) -> Object:

@@ -1,77 +1,79 @@
-"""The manifests of a deployment as one resource of the engine: server-side apply by kubectl, no plugin to download.
+"""What Pulumi's provider for Kubernetes does not do: look whether it can work, and wait for the whole.
 
-`live` is an input that is always `as applied`; `read` puts what it sees there, so that a refresh shows objects that
-were changed or removed by hand, and the next `up` mends them.
+A wait that ends in an error names the objects that are in its way, and why, long before a timeout of ten minutes.
 """
 
 from collections.abc import Iterator, Sequence
 
 import yaml
-from pulumi.dynamic import (
-    CheckFailure,
-    CheckResult,
-    CreateResult,
-    DiffResult,
-    ReadResult,
-    ResourceProvider,
-    UpdateResult,
-)
+from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ResourceProvider, UpdateResult
 
 from infra.targets.kubernetes.kubectl import ANSWER_SECONDS, ClusterError, Complaint, complaints, kubectl
 from infra.targets.shown import Props, in_one_sentence, own, say
 
-COMPARED = ("plain", "secrets", "live", "deleteData")
-"""Properties that make an update when they change."""
-AS_APPLIED, CHANGED = "as applied", "changed in the cluster"
 WORKLOADS = ("statefulset/redis", "statefulset/sentinel", "deployment/session", "deployment/exporter")
 ROLLOUT_SECONDS = 600
 """For one kind of pods; each waits until the one before it has copied everything."""
 LOOK_SECONDS, LASTING_LOOKS = 15, 5
 """How often it is looked why pods do not run, and how often in a row something lasting is seen before it is told."""
+FORMER = "plain"
+"""Of a deployment that a former version made in one piece, by kubectl: its state holds the manifests."""
 
 
-class ManifestsProvider(ResourceProvider):
-    """Makes a cluster agree with rendered manifests."""
+class PreflightProvider(ResourceProvider):
+    """Makes nothing: refuses, in a preview already, what cannot work."""
 
     serialize_as_secret_always = False  # a class name is no secret
 
     def check(self, _olds: Props, news: Props) -> CheckResult:
-        """Refuse, in a preview already, a cluster that is away or lacks a class that pods or volumes name."""
-        failures = [CheckFailure("", reason) for reason in _refusals(news)]
-        return CheckResult({**news, "live": AS_APPLIED}, failures)
+        """Refuse a cluster that is away, lacks a class that pods or volumes name, or has volumes of another form."""
+        return CheckResult(news, [CheckFailure("", reason) for reason in _refusals(news)])
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
+        """Nothing is made, so nothing changes."""
+        return DiffResult(changes=False)
+
+    def create(self, props: Props) -> CreateResult:
+        """Make nothing."""
+        return CreateResult("preflight", own(props))
+
+
+class ManifestsProvider(ResourceProvider):
+    """Waits until what was applied runs, and takes over what a former version has applied."""
+
+    serialize_as_secret_always = False  # a class name is no secret
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
-        """Compare with what was applied, or seen by the last refresh; another namespace is another deployment."""
+        """Compare what was applied; another namespace is another deployment."""
         replaced = ["namespace"] if olds.get("namespace") != news.get("namespace") else []
-        changed = any(olds.get(name) != news.get(name) for name in COMPARED)
+        changed = olds.get("manifests") != news.get("manifests")
         return DiffResult(changes=changed or bool(replaced), replaces=replaced, delete_before_replace=True)
 
     @in_one_sentence(ClusterError)
     def create(self, props: Props) -> CreateResult:
-        """Apply everything and wait for it; what a broken `up` has left half-made is completed."""
-        _apply(props)
+        """Wait for everything."""
+        _wait_for_all(props["namespace"])
         return CreateResult(props["namespace"], own(props))
 
     @in_one_sentence(ClusterError)
-    def read(self, id_: str, props: Props) -> ReadResult:
-        """See whether the cluster has what was applied."""
-        difference = kubectl("diff", "--server-side", "-f", "-", text=_every(props), codes=(0, 1))
-        seen = own(props) | {"live": CHANGED if difference else AS_APPLIED}
-        return ReadResult(id_, dict(seen), dict(seen))
-
-    @in_one_sentence(ClusterError)
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        """Apply everything, wait until the pods have been replaced, one by one, and remove what is wanted no more."""
-        _apply(news)
-        _remove(olds, news)
+        """Wait until the pods have been replaced, one by one."""
+        if FORMER in olds:
+            _take_over(olds, news["objects"])
+        _wait_for_all(news["namespace"])
         return UpdateResult(own(news))
 
     @in_one_sentence(ClusterError)
     def delete(self, _id: str, props: Props) -> None:
-        """Remove everything; the namespace, with the volumes in it, only where `deleteData` says so."""
-        words = ("delete", "--ignore-not-found", "--wait", "-f", "-")
-        kept = [each for each in yaml.safe_load_all(_every(props)) if each["kind"] != "Namespace"]
-        kubectl(*words, text=_every(props) if props["deleteData"] else yaml.safe_dump_all(kept), timeout=300)
+        """Remove what a former version has made: all else are resources of their own."""
+        if FORMER in props:
+            kept = [each for each in _former(props) if props["deleteData"] or each["kind"] != "Namespace"]
+            kubectl("delete", "--ignore-not-found", "--wait", "-f", "-", text=yaml.safe_dump_all(kept), timeout=300)
+
+
+def identity(manifest: Props) -> str:
+    """API group, kind and name; the namespace is the same for all."""
+    return f"{manifest['apiVersion'].rpartition('/')[0]}/{manifest['kind']}/{manifest['metadata']['name']}"
 
 
 def _refusals(props: Props) -> Iterator[str]:
@@ -81,14 +83,19 @@ def _refusals(props: Props) -> Iterator[str]:
             kubectl("get", needed, timeout=ANSWER_SECONDS)
     except ClusterError as error:
         yield f"{error}\nThe cluster is that of `kubectl config current-context`; KUBECONFIG chooses another file."
+        return
+    try:
+        if kubectl("get", "namespace", props["namespace"], "--ignore-not-found", timeout=ANSWER_SECONDS):
+            words = ("--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+            kubectl("apply", *words, text=props["statefulSets"], timeout=ANSWER_SECONDS)
+    except ClusterError as error:
+        yield f"{error}\nWhat it cannot change has to stay as it was set; an existing volume keeps its size and class."
 
 
-def _apply(props: Props) -> None:
-    say(f"applying the manifests to the namespace {props['namespace']}")
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=_every(props), timeout=120)
+def _wait_for_all(namespace: str) -> None:
     for workload in WORKLOADS:
         say(f"waiting for {workload}")
-        _wait(props["namespace"], workload)
+        _wait(namespace, workload)
 
 
 def _wait(namespace: str, workload: str) -> None:
@@ -126,20 +133,26 @@ def _let_go(namespace: str, found: Sequence[Complaint]) -> None:
         kubectl("--namespace", namespace, "delete", "--wait=false", *last.values(), timeout=ANSWER_SECONDS)
 
 
-def _remove(olds: Props, news: Props) -> None:
-    """Remove what was applied once and is in the manifests no more, such as an Ingress that is not wanted now."""
-    kept = {_identity(each) for each in yaml.safe_load_all(_every(news))}
-    gone = [each for each in yaml.safe_load_all(_every(olds)) if _identity(each) not in kept]
+def _take_over(olds: Props, wanted: Sequence[str]) -> None:
+    """Remove what is wanted no more, and give up kubectl's part in the rest, which Pulumi has applied now.
+
+    What both have applied stays; what kubectl alone has applied, such as a field that is wanted no more, goes.
+    """
+    say("taking over what a former version has applied")
+    former = list(_former(olds))
+    gone = [each for each in former if identity(each) not in wanted]
     if gone:
         kubectl("delete", "--ignore-not-found", "-f", "-", text=yaml.safe_dump_all(gone), timeout=60)
+    names = [
+        {key: each[key] for key in ("apiVersion", "kind")}
+        | {"metadata": {key: each["metadata"][key] for key in ("name", "namespace") if key in each["metadata"]}}
+        for each in former
+        if identity(each) in wanted
+    ]
+    kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(names), timeout=120)
 
 
-def _identity(manifest: Props) -> tuple[str, str, str]:
-    """API group, kind and name; the namespace is the same for all."""
-    return manifest["apiVersion"].rpartition("/")[0], manifest["kind"], manifest["metadata"]["name"]
-
-
-def _every(props: Props) -> str:
-    """All manifests: the namespace first, then Secrets, which the pods wait for."""
-    namespace, *plain = (text for _, text in sorted(props["plain"].items()))
-    return "".join([namespace, props["secrets"], *plain])
+def _former(props: Props) -> Iterator[Props]:
+    """Every object of a former version's state."""
+    for text in (*props["plain"].values(), props["secrets"]):
+        yield from yaml.safe_load_all(text)

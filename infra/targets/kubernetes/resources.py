@@ -1,0 +1,89 @@
+"""A resource of Pulumi's provider for Kubernetes for each object of a deployment."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from infra.render.kubernetes import Cluster, Object
+from infra.targets.kubernetes.manifests import Manifests, manifests
+
+FORCED = {"pulumi.com/patchForce": "true"}
+"""What others have changed is set right, as by kubectl's `--force-conflicts`; so is what a former version applied."""
+NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
+"""Pods wait for each other, and a Service or an Ingress for pods or a controller: one that is awaited keeps others from
+being made. All are waited for at the end (`ManifestsProvider`)."""
+GONE_AT_ONCE = {"pulumi.com/deletionPropagationPolicy": "background"}
+"""Else an object that is not awaited is left in deletion, and an `up` meanwhile would apply it to no effect."""
+WORKLOADS = ("StatefulSet", "Deployment")
+
+
+def resources(
+    cluster: Cluster, rendered: pulumi.Output[Manifests], needed: pulumi.Resource, child: pulumi.ResourceOptions
+) -> list[pulumi.CustomResource]:
+    """Every object of `rendered`, once `needed` is there: the namespace, what pods read and are reached by, then pods.
+
+    ConfigMaps and Secrets change in place: by default a change replaces them, and with them all that depends on them.
+    """
+    provider = kubernetes.Provider(
+        f"{cluster.name}-cluster", enable_config_map_mutable=True, enable_secret_mutable=True, opts=child
+    )
+
+    def made(inputs: Object, before: Sequence[pulumi.Resource], *, kept: bool = False) -> pulumi.CustomResource:
+        own = pulumi.ResourceOptions(provider=provider, depends_on=before, retain_on_delete=kept)
+        return _resource(cluster, inputs, pulumi.ResourceOptions.merge(child, own))
+
+    first, *others = _inputs(cluster, rendered)
+    namespace = made(first, [needed], kept=not cluster.target.delete_data)
+    read = [made(each, [namespace]) for each in others if each["kind"] not in WORKLOADS]
+    pods = [made(each, [namespace, *read]) for each in others if each["kind"] in WORKLOADS]
+    return [namespace, *read, *pods]
+
+
+def _inputs(cluster: Cluster, rendered: pulumi.Output[Manifests]) -> list[dict[str, Any]]:
+    """All objects, as inputs: what secrets decide is an output, and a preview shows all else before there are any."""
+    one, other = (with_secrets(cluster, text).every for text in ("one", "other"))
+    return [_input(rendered, (i,), one[i], other[i], secret=one[i]["kind"] == "Secret") for i in range(len(one))]
+
+
+def with_secrets(cluster: Cluster, text: str) -> Manifests:
+    """All objects where every secret is `text`."""
+    texts: Mapping[str, str] = defaultdict(lambda: text)
+    return manifests(cluster, texts, text, defaultdict(lambda: (text, text)), texts)
+
+
+def _input(rendered: pulumi.Output[Manifests], path: Sequence[Any], one: Any, other: Any, *, secret: bool) -> Any:  # noqa: ANN401 - any part of an object
+    """What stands at `path`: `one`, if `other`, which other secrets made, is the same."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return {key: _input(rendered, (*path, key), one[key], other[key], secret=secret) for key in one}
+    if one == other:
+        return one
+    real = rendered.apply(lambda known: reduce(_part, path, known.every))
+    return pulumi.Output.secret(real) if secret else pulumi.Output.unsecret(real)
+
+
+def _part(whole: Any, key: Any) -> Any:  # noqa: ANN401 - any part of an object
+    return whole[key]
+
+
+def _resource(cluster: Cluster, inputs: Object, opts: pulumi.ResourceOptions) -> pulumi.CustomResource:
+    name, api, kind = f"{cluster.name}-{inputs['metadata']['name']}", inputs["apiVersion"], inputs["kind"]
+    fields = {key: value for key, value in inputs.items() if key not in ("apiVersion", "kind", "metadata")}
+    annotations = inputs["metadata"].get("annotations", {}) | FORCED
+    if kind in (*WORKLOADS, "Service", "Ingress"):
+        annotations |= NOT_AWAITED
+    if kind in WORKLOADS:
+        annotations |= GONE_AT_ONCE
+    metadata = inputs["metadata"] | {"annotations": annotations}
+    group, _, version = api.rpartition("/")
+    package = getattr(kubernetes, group.removesuffix(".k8s.io") or "core", None)
+    if package is None:  # of an extension, such as the Gateway API
+        made: pulumi.CustomResource = kubernetes.apiextensions.CustomResource(
+            name, api_version=api, kind=kind, metadata=metadata, opts=opts, **fields
+        )
+    else:
+        made = getattr(getattr(package, version), kind)(name, metadata=metadata, opts=opts, **fields)
+    return made

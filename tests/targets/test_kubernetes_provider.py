@@ -1,0 +1,107 @@
+"""What is done around the objects that Pulumi applies: a look before, a wait after, and what a former version left."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.targets.kubernetes import provider
+from infra.targets.kubernetes.provider import ManifestsProvider, PreflightProvider
+from infra.targets.shown import Props
+
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sessions"}}
+REDIS = {
+    "apiVersion": "apps/v1",
+    "kind": "StatefulSet",
+    "metadata": {"name": "redis", "namespace": "sessions", "labels": {"a": "b"}},
+    "spec": {"replicas": 3},
+}
+INGRESS = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "Ingress",
+    "metadata": {"name": "session", "namespace": "sessions"},
+}
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis", "namespace": "sessions"}, "data": {}}
+NEW = {"namespace": "sessions", "objects": ["/Namespace/sessions", "/Secret/redis", "apps/StatefulSet/redis"]}
+
+
+class Kubectl:
+    """Notes what it is asked, with the objects it is given, and answers that all is well."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[tuple[str, ...], list[dict[str, Any]]]] = []
+        self.namespace = ""
+        """The answer to whether there is one."""
+
+    def __call__(self, *words: str, text: str | None = None, **_options: object) -> str:
+        self.asked.append((words, list(yaml.safe_load_all(text)) if text else []))
+        return self.namespace if words[:2] == ("get", "namespace") else ""
+
+    def given(self, verb: str) -> list[dict[str, Any]]:
+        return [each for words, objects in self.asked if words[0] == verb for each in objects]
+
+
+@pytest.fixture(name="kubectl")
+def _kubectl(monkeypatch: pytest.MonkeyPatch) -> Kubectl:
+    fake = Kubectl()
+    monkeypatch.setattr(provider, "kubectl", fake)
+    return fake
+
+
+def former(*, delete_data: bool) -> Props:
+    """Return the state of a deployment that a version made which applied everything by kubectl."""
+    return {
+        "namespace": "sessions",
+        "plain": {
+            "00-namespace.yaml": yaml.safe_dump(NAMESPACE),
+            "20-redis.yaml": yaml.safe_dump_all([REDIS, INGRESS]),
+        },
+        "secrets": yaml.safe_dump(SECRET),
+        "needs": [],
+        "live": "as applied",
+        "deleteData": delete_data,
+    }
+
+
+def waited_for(kubectl: Kubectl) -> list[str]:
+    return [words[4] for words, _ in kubectl.asked if words[2:4] == ("rollout", "status")]
+
+
+def test_what_a_former_version_applied_is_given_up_by_kubectl_and_what_is_wanted_no_more_goes(kubectl: Kubectl) -> None:
+    assert ManifestsProvider().diff("", former(delete_data=False), {**NEW, "manifests": "a hash"}).changes
+    ManifestsProvider().update("", former(delete_data=False), {**NEW, "manifests": "a hash"})
+    assert kubectl.given("delete") == [INGRESS]
+    assert kubectl.given("apply") == [
+        NAMESPACE,
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "redis", "namespace": "sessions"}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis", "namespace": "sessions"}},
+    ]
+    assert waited_for(kubectl) == list(provider.WORKLOADS)
+
+
+def test_once_it_is_taken_over_nothing_is_applied_or_deleted_here(kubectl: Kubectl) -> None:
+    olds = {**NEW, "manifests": "a hash"}
+    assert not ManifestsProvider().diff("", olds, olds).changes
+    assert ManifestsProvider().diff("", olds, {**NEW, "manifests": "another"}).changes
+    ManifestsProvider().update("", olds, {**NEW, "manifests": "another"})
+    ManifestsProvider().delete("", olds)
+    assert kubectl.given("apply") == kubectl.given("delete") == []
+    assert waited_for(kubectl) == list(provider.WORKLOADS)
+
+
+def test_what_a_former_version_made_is_removed_without_an_up_before_and_volumes_as_it_was_set(kubectl: Kubectl) -> None:
+    ManifestsProvider().delete("", former(delete_data=False))
+    assert kubectl.given("delete") == [REDIS, INGRESS, SECRET]
+    ManifestsProvider().delete("", former(delete_data=True))
+    assert NAMESPACE in kubectl.given("delete")
+
+
+def test_kubernetes_is_asked_about_stateful_sets_where_they_can_be_there_already(kubectl: Kubectl) -> None:
+    wanted = {"namespace": "sessions", "needs": ["storageclass/fast"], "statefulSets": yaml.safe_dump(REDIS)}
+    assert PreflightProvider().check({}, wanted).failures == []
+    assert kubectl.given("apply") == []
+    kubectl.namespace = "namespace/sessions"
+    assert PreflightProvider().check({}, wanted).failures == []
+    assert kubectl.given("apply") == [REDIS]
+    assert all("--dry-run=server" in words for words, _ in kubectl.asked if words[0] == "apply")
+    assert not PreflightProvider().diff("", wanted, {**wanted, "needs": []}).changes
