@@ -5,20 +5,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.report import HISTORIES
-from conformance.report.model import Line, Report
+from conformance.report.model import Line, Report, line_of
 from conformance.report.outages import HEAD, outages
-from conformance.report.verify import again, read
-from conformance.run import Result
+from conformance.report.verify import ReportError, again, read, verify
+from conformance.requirements import Requirement
 from conformance.verdict import EXIT_CODES
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out: each report by name, where they disagree, and what all histories together say of what was done."""
+    """What came out.
+
+    Attributes:
+        reports: by the name of the directory.
+        differences: where they disagree.
+        kept: those that were kept without their histories, which nothing was computed again from.
+        together: what all histories together say of what was done to the targets.
+    """
 
     reports: dict[str, Report]
     differences: tuple[str, ...]
-    together: tuple[Result, ...]
+    kept: tuple[str, ...]
+    together: tuple[Line, ...]
 
     @property
     def agree(self) -> bool:
@@ -32,12 +40,13 @@ class Comparison:
 
 
 def compare(directories: Sequence[Path]) -> Comparison:
-    """Read the reports with their histories.
+    """Read the reports, and check each by its histories where it has them.
 
     Raises:
-        ReportError: one of them cannot be checked.
+        ReportError: one of them cannot be read or checked, or does not say what its histories say.
     """
-    reports = {str(directory): read(directory) for directory in directories}
+    whole = {str(each): each for each in directories if (each / HISTORIES).is_dir()}
+    reports = {str(each): _checked(each) if str(each) in whole else read(each) for each in directories}
     said: dict[str, dict[str, list[str]]] = {}
     for name, report in reports.items():
         for line in report.requirements:
@@ -49,22 +58,29 @@ def compare(directories: Sequence[Path]) -> Comparison:
         if len(statuses) > 1
     )
     struck = {
-        line.requirement.id: line
-        for report in reports.values()
-        for line in report.requirements
+        line.requirement.id: line.requirement
+        for name in whole
+        for line in reports[name].requirements
         if "faults" in line.evidence
     }
-    together = tuple(again(line, _histories(directories, reports, line)) for line in struck.values())
-    return Comparison(reports, differences, together)
+    together = tuple(line_of(again(each, _histories(whole, reports, each))) for each in struck.values())
+    return Comparison(reports, differences, tuple(name for name in reports if name not in whole), together)
 
 
-def _histories(directories: Sequence[Path], reports: dict[str, Report], line: Line) -> dict[str, Path]:
+def _checked(directory: Path) -> Report:
+    found = verify(directory)
+    if found.differences:
+        raise ReportError(f"{directory}: {found.differences[0]}; see: conformance verify-report {directory}")
+    return found.report
+
+
+def _histories(whole: dict[str, Path], reports: dict[str, Report], requirement: Requirement) -> dict[str, Path]:
     return {
-        f"{directory}/{file}": directory / HISTORIES / file
-        for directory in directories
-        for each in reports[str(directory)].requirements
-        if each.requirement.id == line.requirement.id
-        for file in each.histories
+        f"{name}/{file}": directory / HISTORIES / file
+        for name, directory in whole.items()
+        for line in reports[name].requirements
+        if line.requirement.id == requirement.id
+        for file in line.histories
     }
 
 
@@ -82,10 +98,14 @@ def page(found: Comparison) -> str:
         "|---|---|---|---|---|",
         *(_row(name, report) for name, report in found.reports.items()),
         "",
-        "Every run has the same verdict, and the same word on each MUST." if found.agree else "The runs disagree:",
+        "Every run has the same verdict, and the same word on each MUST that all could examine."
+        if found.agree
+        else "The runs disagree:",
         "",
         *(f"* {each}" for each in found.differences),
     ]
+    if found.kept:
+        lines += ["", f"Kept without histories, and therefore taken as they are: {', '.join(found.kept)}."]
     if found.together:
         lines += [
             "",

@@ -15,7 +15,6 @@ from conformance.run import Choice, Result, Status
 from conformance.targets import Target
 from conformance.verdict import EXIT_CODES, Summary, Verdict, by_profile, summary, verdict
 
-SCHEMA_VERSION = 1
 HIDDEN = "[redacted]"
 
 
@@ -55,7 +54,8 @@ class Implementation(_Frozen):
 class Report(_Frozen):
     """A whole run."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
+    """1 had no `histories`."""
     verdict: Verdict
     exit_code: int
     date: str
@@ -68,6 +68,8 @@ class Report(_Frozen):
     """Settings of the run and of the connection, without secrets."""
     profiles: tuple[ProfileLine, ...]
     requirements: tuple[Line, ...]
+    histories: Mapping[str, str] = {}
+    """SHA-256 of each history by file, so that one which was cut short or changed is found out."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def _outcome(results: Sequence[Result], profiles: frozenset[str]) -> dict[str, A
         "verdict": found,
         "exit_code": EXIT_CODES[found],
         "profiles": tuple(_profile(name, those) for name, those in by_profile(results).items()),
-        "requirements": tuple(_line(each) for each in results),
+        "requirements": tuple(line_of(each) for each in results),
     }
 
 
@@ -129,7 +131,8 @@ def _profile(name: str, results: Sequence[Result]) -> ProfileLine:
     )
 
 
-def _line(result: Result) -> Line:
+def line_of(result: Result) -> Line:
+    """A result as the report has it."""
     return Line(
         requirement=result.requirement,
         status=result.status,

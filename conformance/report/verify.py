@@ -1,27 +1,30 @@
-"""Computes the verdict of a report again, from its histories."""
+"""Computes the verdict of a report again: what was asked for by the register, what came of it by the histories."""
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from conformance.history import History
-from conformance.report import HISTORIES, JSON
-from conformance.report.model import Line, Report, rejudged
-from conformance.run import Result, judge
-
-JUDGED = {"pass", "fail", "unknown"}
+from conformance.report import HISTORIES, JSON, digest
+from conformance.report.model import Line, ProfileLine, Report, rejudged
+from conformance.requirements import TESTS, Requirement, register
+from conformance.run import Choice, Result, judge
 
 
 class ReportError(ValueError):
-    """The directory holds no report that can be checked."""
+    """The directory holds no report that can be checked; the message says why."""
 
 
 @dataclass(frozen=True)
 class Verified:
     """What came out: the exit code that the histories give, and where the report says otherwise."""
 
+    report: Report
     exit_code: int
     differences: tuple[str, ...]
 
@@ -34,26 +37,57 @@ def read(directory: Path) -> Report:
     """
     try:
         return Report.model_validate_json((directory / JSON).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ReportError(f"{directory}: not a report that can be checked: {error}") from error
+    except OSError as error:
+        raise ReportError(f"{directory}: not a report that can be checked: {error}") from None
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+    lines = [f"  {'.'.join(map(str, each['loc'])) or 'file'}: {each['msg']}" for each in details]
+    raise ReportError("\n".join([f"{directory / JSON}: not a report that can be checked", *lines]))
 
 
 def verify(directory: Path) -> Verified:
-    """Judge every requirement of a report again.
+    """Judge every requirement again that the report was asked for.
 
     Raises:
-        ReportError: no report, of another schema, or its histories are missing or broken.
+        ReportError: no report, of another schema, or its histories are missing, broken, or not those of the run.
     """
     report = read(directory)
     now = _judged_again(report, directory)
-    differences = [
-        f"{line.requirement.id}: the report says {line.status}, the histories say {seen.status} ({seen.actual})"
-        for line, seen in zip(report.requirements, now.requirements, strict=True)
-        if line.status != seen.status
-    ]
-    if now.exit_code != report.exit_code and not differences:
-        differences.append(f"the report says exit code {report.exit_code}, its results say {now.exit_code}")
-    return Verified(now.exit_code, tuple(differences))
+    told, seen = ({line.requirement.id: line for line in each.requirements} for each in (report, now))
+    differences = [f"{name}: asked for, and not in the report" for name in seen if name not in told]
+    more = Counter(line.requirement.id for line in report.requirements) - Counter(seen.keys())
+    differences += [f"{name}: in the report, and not asked for" for name in more]
+    both = [name for name in seen if name in told]
+    differences += [f"{name}: {each}" for name in both for each in _differences(told[name], seen[name])]
+    return Verified(report, now.exit_code, tuple(differences or _outcome(report, now)))
+
+
+def _differences(told: Line, seen: Line) -> Iterator[str]:
+    if told.requirement.level != seen.requirement.level:
+        yield f"the report says level {told.requirement.level}, the register says {seen.requirement.level}"
+    if told.status != seen.status:
+        yield f"the report says {told.status}, the histories say {seen.status} ({seen.actual})"
+    if told.histories != seen.histories:
+        files, others = (" ".join(each.histories) or "nothing" for each in (told, seen))
+        yield f"the report says judged by {files}, the histories say {others}"
+    for name, value in told.evidence.items():
+        if value != (now := seen.evidence.get(name, "nothing")):
+            yield f"the report says {name} {value}, the histories say {now}"
+
+
+def _outcome(report: Report, now: Report) -> Iterator[str]:
+    for name in ("verdict", "exit_code", "profiles"):
+        told, seen = (_text(getattr(each, name)) for each in (report, now))
+        if told != seen:
+            yield f"the report says {name.replace('_', ' ')} {told}, its results say {seen}"
+
+
+def _text(value: object) -> str:
+    return "; ".join(map(_profile, value)) if isinstance(value, tuple) else str(value)
+
+
+def _profile(line: ProfileLine) -> str:
+    return f"{line.name}: " + ", ".join([line.result, *(f"{count} {status}" for status, count in line.counts.items())])
 
 
 def judged_again(directory: Path) -> Report:
@@ -66,28 +100,57 @@ def judged_again(directory: Path) -> Report:
 
 
 def _judged_again(report: Report, directory: Path) -> Report:
-    results = [
-        again(line, {file: directory / HISTORIES / file for file in line.histories}) for line in report.requirements
-    ]
-    return rejudged(report, results)
+    for file, recorded in report.histories.items():
+        with _readable(file):
+            if digest(directory / HISTORIES / file) != recorded:
+                raise ReportError(f"{directory / HISTORIES / file}: not the history that the report was made from")
+    profiles, ids = (frozenset(report.config.get(name, "").split()) for name in ("profiles", "ids"))
+    choice = Choice(profiles, ids)
+    wanted = [each for each in register().requirements if choice.has(each)]
+    return rejudged(report, [_result(each, report, directory) for each in wanted])
 
 
-def again(line: Line, files: Mapping[str, Path]) -> Result:
-    """Judge a requirement by histories, if it was judged at all.
+def _result(requirement: Requirement, report: Report, directory: Path) -> Result:
+    """What came of one requirement; what the report says of it decides only whether it was examined, if that can be."""
+    line = next((each for each in report.requirements if each.requirement.id == requirement.id), None)
+    if line is None:
+        return Result(requirement, "skipped", actual="not in the report")
+    if _left_out(requirement, line, report):
+        return Result(requirement, line.status, line.expected, line.actual)
+    recorded = report.histories or dict.fromkeys(file for each in report.requirements for file in each.histories)
+    name = TESTS[requirement.id].name
+    files = [file for file in recorded if re.fullmatch(rf"{name}-\d+\.jsonl", file)]
+    broken = line.actual if line.status == "error" else ""
+    return again(requirement, {file: directory / HISTORIES / file for file in files}, broken)
+
+
+def _left_out(requirement: Requirement, line: Line, report: Report) -> bool:
+    """Whether it was not examined for a reason that the report bears out."""
+    if line.status == "not_supported":
+        return bool(register().needs(requirement) - set(report.implementation.features))
+    return line.status == "skipped" and register().profiles[requirement.profile].disruptive
+
+
+def again(requirement: Requirement, files: Mapping[str, Path], broken: str = "") -> Result:
+    """Judge a requirement by histories, by the names that they shall have; `broken` says why there are not all.
 
     Raises:
         ReportError: a history is missing or broken.
     """
-    if line.status not in JUDGED:
-        return Result(
-            line.requirement, line.status, line.expected, line.actual, line.evidence, line.experiment, line.histories
-        )
+    with _readable(requirement.id):
+        return judge(requirement, {name: History.read(path) for name, path in files.items()}, broken)
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
     try:
-        return judge(line.requirement, {name: History.read(path) for name, path in files.items()})
+        yield
+    except ReportError:
+        raise
     except FileNotFoundError as error:
         raise ReportError(
             f"{error.filename}: missing; a report that was kept without its histories cannot be checked: "
             "make both again with conformance run"
         ) from error
-    except (OSError, ValueError, KeyError) as error:
-        raise ReportError(f"{line.requirement.id}: its histories cannot be judged: {error!r}") from error
+    except Exception as error:  # whatever a judge stumbles over that was not recorded so
+        raise ReportError(f"{what}: its histories cannot be judged: {error!r}") from error

@@ -1,8 +1,11 @@
 """The report of a run, and that its verdict can be computed again from the histories."""
 
 import json
+import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -45,7 +48,8 @@ def _out(tmp_path: Path) -> Path:
     wanted = [each for each in register().requirements if each.id in {"SEC-TLS-001", "SEC-TLS-003"}]
     histories = {"strangers-01.jsonl": History.read(tmp_path / HISTORIES / "strangers-01.jsonl")}
     results = [judge(wanted[0], histories), Result(wanted[1], "not_supported", actual="not claimed: listening")]
-    write(report(TARGET, {"redis-1:6379": "redis 8.0.2"}, Choice(), results, Span(datetime.now(UTC), 1.5)), tmp_path)
+    choice = Choice(ids=frozenset(each.id for each in wanted))
+    write(report(TARGET, {"redis-1:6379": "redis 8.0.2"}, choice, results, Span(datetime.now(UTC), 1.5)), tmp_path)
     return tmp_path
 
 
@@ -93,26 +97,114 @@ def test_the_verdict_is_computed_again_from_the_histories(out: Path) -> None:
     assert (found.exit_code, found.differences) == (1, ())
 
 
-def test_a_report_that_says_otherwise_than_its_histories_is_found_out(out: Path) -> None:
-    record(out / HISTORIES, "", "")
-    [difference] = verify(out).differences
-    assert difference.startswith("SEC-TLS-001: the report says fail, the histories say pass")
+def edit(directory: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the report, and leave its histories as they are."""
+    path = directory / "report.json"
+    report = json.loads(path.read_text())
+    change(report)
+    path.write_text(json.dumps(report))
 
 
-def test_a_report_is_written_anew_as_its_histories_are_judged_now(out: Path) -> None:
-    record(out / HISTORIES, "", "")
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"status": "pass"}, "SEC-TLS-001: the report says pass, the histories say fail"),
+        ({"status": "not_supported"}, "SEC-TLS-001: the report says not_supported, the histories say fail"),
+        ({"status": "skipped"}, "SEC-TLS-001: the report says skipped, the histories say fail"),
+        ({"evidence": {"ports": 7}}, "SEC-TLS-001: the report says ports 7, the histories say 2"),
+        ({"histories": []}, "SEC-TLS-001: the report says judged by nothing, the histories say strangers-01.jsonl"),
+    ],
+    ids=["pass", "not supported", "skipped", "other figures", "other histories"],
+)
+def test_a_report_that_says_otherwise_than_its_histories_is_found_out(
+    out: Path, change: dict[str, Any], difference: str
+) -> None:
+    edit(out, lambda report: report["requirements"][0].update(change))
 
-    assert main(["verify-report", str(out), "--write"]) == 0
-    found = json.loads((out / "report.json").read_text())
-    assert [each["status"] for each in found["requirements"]] == ["pass", "not_supported"]
+    assert main(["verify-report", str(out)]) == 3
+    assert verify(out).differences[0].startswith(difference)
+
+
+def test_the_register_says_what_a_must_is_and_not_the_report(out: Path) -> None:
+    def weaken(report: dict[str, Any]) -> None:
+        report["requirements"][0]["requirement"]["level"] = "SHOULD"
+        report.update(verdict="inconclusive", exit_code=2)
+
+    edit(out, weaken)
+
+    assert verify(out).exit_code == 1
+    assert verify(out).differences[0] == "SEC-TLS-001: the report says level SHOULD, the register says MUST"
+
+
+def test_a_requirement_that_was_taken_out_of_a_report_is_found_out(out: Path) -> None:
+    edit(out, lambda report: report["requirements"].pop(0))
+
+    assert verify(out).differences == ("SEC-TLS-001: asked for, and not in the report",)
+
+
+def test_a_requirement_that_was_put_into_a_report_is_found_out(out: Path) -> None:
+    edit(out, lambda report: report["requirements"].append(report["requirements"][1]))
+
+    assert verify(out).differences == ("SEC-TLS-003: in the report, and not asked for",)
+
+
+def test_a_history_that_is_not_the_one_of_the_run_is_found_out(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = out / HISTORIES / "strangers-01.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+    assert main(["verify-report", str(out)]) == 3
+    assert "strangers-01.jsonl: not the history that the report was made from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["3", "[]", "null", "{}", "x", '{"kind": "ok"}'])
+def test_a_history_that_is_none_is_an_error_of_the_report(
+    out: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(out, as_of_version_1)
+    (out / HISTORIES / "strangers-01.jsonl").write_text(line)
+
+    assert main(["verify-report", str(out)]) == 3
+    assert "SEC-TLS-001: its histories cannot be judged" in capsys.readouterr().err
+
+
+def as_of_version_1(report: dict[str, Any]) -> None:
+    """Version 1 did not say how its histories were."""
+    report["schema_version"] = 1
+    del report["histories"]
+
+
+def test_a_report_of_the_first_version_can_be_read_and_checked(out: Path) -> None:
+    edit(out, as_of_version_1)
+
     assert verify(out).differences == ()
 
 
-def test_a_verdict_that_does_not_follow_from_the_results_is_found_out(out: Path) -> None:
-    path = out / "report.json"
-    path.write_text(path.read_text().replace('"exit_code": 1', '"exit_code": 0'))
+def test_a_report_is_written_anew_as_its_histories_are_judged_now(out: Path) -> None:
+    edit(out, as_of_version_1)
+    edit(out, lambda report: report["requirements"][0].update(status="pass"))
 
-    assert verify(out).differences == ("the report says exit code 0, its results say 1",)
+    assert main(["verify-report", str(out), "--write"]) == 1
+    found = json.loads((out / "report.json").read_text())
+    assert [each["status"] for each in found["requirements"]] == ["fail", "not_supported"]
+    assert found["histories"].keys() == {"strangers-01.jsonl"}
+    assert verify(out).differences == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"exit_code": 0}, "the report says exit code 0, its results say 1"),
+        ({"verdict": "conformant"}, "the report says verdict conformant, its results say violation"),
+        ({"profiles": []}, "the report says profiles , its results say SECURITY: fail, 1 fail, 1 not_supported"),
+    ],
+    ids=["exit code", "verdict", "profiles"],
+)
+def test_a_verdict_that_does_not_follow_from_the_results_is_found_out(
+    out: Path, change: dict[str, Any], difference: str
+) -> None:
+    edit(out, lambda report: report.update(change))
+
+    assert verify(out).differences == (difference,)
 
 
 def test_a_directory_without_a_report_cannot_be_checked(tmp_path: Path) -> None:
@@ -138,8 +230,9 @@ def killed(directory: Path, kills: int, *, loses: int = 0) -> Path:
         name = f"kill_primary-{number:02}.jsonl"
         story.save(directory / HISTORIES / name)
         histories[name] = History.read(directory / HISTORIES / name)
-    results = [judge(each, histories) for each in register().requirements if each.id in {"HA-KILL-001", "HA-KILL-002"}]
-    write(report(TARGET, {"redis-1": "redis 8.0.2"}, Choice(), results, Span(datetime.now(UTC), 30)), directory)
+    choice = Choice(ids=frozenset({"HA-KILL-001", "HA-KILL-002"}))
+    results = [judge(each, histories) for each in register().requirements if choice.has(each)]
+    write(report(TARGET, {"redis-1": "redis 8.0.2"}, choice, results, Span(datetime.now(UTC), 30)), directory)
     return directory
 
 
@@ -148,7 +241,7 @@ def test_runs_that_agree_are_counted_together(tmp_path: Path) -> None:
     text = page(found)
 
     assert (found.agree, found.exit_code) == (True, 0)
-    assert "Every run has the same verdict" in text
+    assert "Every run has the same verdict, and the same word on each MUST that all could examine." in text
     assert "| kill_primary | 3 | 4 / 4 / 4 | 0 of 6 | 3 of 3 | 0 of 0 |" in text
 
 
@@ -159,6 +252,24 @@ def test_runs_that_disagree_are_inconclusive_and_say_where(tmp_path: Path) -> No
     [difference] = found.differences
     assert "HA-KILL-002: pass in " in difference
     assert "| kill_primary | 3 | 4 / 4 / 4 | 1 of 6 |" in page(found)
+
+
+def test_only_reports_that_their_histories_bear_out_are_compared(tmp_path: Path) -> None:
+    forged = killed(tmp_path / "one", 2, loses=2)
+    edit(forged, lambda report: report["requirements"][1].update(status="pass"))
+
+    with pytest.raises(ReportError, match="one: HA-KILL-002: the report says pass, the histories say fail"):
+        compare([forged])
+
+
+def test_a_report_that_was_kept_without_its_histories_is_compared_and_not_counted(tmp_path: Path) -> None:
+    kept, whole = killed(tmp_path / "kept", 4), killed(tmp_path / "whole", 1)
+    shutil.rmtree(kept / HISTORIES)
+    text = page(compare([kept, whole]))
+
+    assert f"Kept without histories, and therefore taken as they are: {kept}." in text
+    assert "| kill_primary | 1 | 4 / 4 / 4 | 0 of 2 |" in text
+    assert "kill_primary" not in page(compare([kept]))
 
 
 def test_the_page_counts_what_was_lost_and_how_long_nothing_was_accepted(tmp_path: Path) -> None:
