@@ -1,14 +1,16 @@
 """report.json: the machine's form. A change of its fields is a new schema version."""
 
+import math
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from conformance.requirements import Requirement
 from conformance.run import Choice, Result, Status
@@ -16,6 +18,23 @@ from conformance.targets import Target
 from conformance.verdict import EXIT_CODES, Summary, Verdict, by_profile, summary, verdict
 
 HIDDEN = "[redacted]"
+NEVER = "never"
+"""In place of the seconds until something that did not come, which JSON has no number for."""
+UNPRINTABLE = re.compile("\x1b\\[[0-9;]*[A-Za-z]|[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Colours of a terminal, and what XML 1.0 has no character for."""
+
+
+def _printable(text: str) -> str:
+    return UNPRINTABLE.sub("", text)
+
+
+def _figure(value: object) -> object:
+    """The same, or NEVER; earlier versions wrote null for that."""
+    return NEVER if value is None or (isinstance(value, float) and not math.isfinite(value)) else value
+
+
+Text = Annotated[str, AfterValidator(_printable)]
+Figure = Annotated[float | int | Text, BeforeValidator(_figure)]
 
 
 class _Frozen(BaseModel):
@@ -27,9 +46,9 @@ class Line(_Frozen):
 
     requirement: Requirement
     status: Status
-    expected: str
-    actual: str
-    evidence: Mapping[str, float | int | str]
+    expected: Text
+    actual: Text
+    evidence: Mapping[str, Figure]
     experiment: str
     histories: tuple[str, ...]
 

@@ -15,7 +15,7 @@ from conformance.history import History, Recorder
 from conformance.report import HISTORIES, write
 from conformance.report.compare import compare, page
 from conformance.report.model import Span, report
-from conformance.report.verify import ReportError, verify
+from conformance.report.verify import ReportError, read, verify
 from conformance.requirements import register
 from conformance.run import Choice, Result, judge
 from conformance.targets import Target
@@ -277,6 +277,47 @@ def test_the_page_counts_what_was_lost_and_how_long_nothing_was_accepted(tmp_pat
 
     assert "<td>kill_primary</td><td>2</td><td>4 / 4 / 4</td><td>0 of 4</td><td>2 of 2</td>" in text
     assert text.count("<svg") == 1, "the turn with the longest gap"
+
+
+@pytest.mark.parametrize(
+    ("figure", "shown"), [("gap_max_s", "never / never / never"), ("settled_max_s", "never / never")]
+)
+def test_what_never_came_is_told_as_that_and_can_be_read_again(tmp_path: Path, figure: str, shown: str) -> None:
+    (tmp_path / HISTORIES).mkdir()
+    story = Story().fault(1.5, "begin", node="redis-1", bound=8).fault(5, "bit")
+    if figure == "settled_max_s":
+        story.create("s1", 0, 1).create("s2", 1, 3).fault(6, "healed").fault(99, "unsettled", problem="x")
+    name = "kill_primary-01.jsonl"
+    story.save(tmp_path / HISTORIES / name)
+    choice = Choice(ids=frozenset({"HA-KILL-001", "HA-KILL-005"}))
+    histories = {name: History.read(tmp_path / HISTORIES / name)}
+    results = [judge(each, histories) for each in register().requirements if choice.has(each)]
+    write(report(TARGET, {"redis-1": "redis 8.0.2"}, choice, results, Span(datetime.now(UTC), 30)), tmp_path)
+
+    assert verify(tmp_path).differences == ()
+    assert "never" in {each.evidence.get(figure) for each in read(tmp_path).requirements}
+    assert shown in (tmp_path / "report.html").read_text()
+    assert shown in page(compare([tmp_path]))
+
+
+def test_a_file_that_is_no_report_is_told_by_its_field(out: Path) -> None:
+    edit(out, lambda report: report.update(verdict="splendid"))
+
+    with pytest.raises(ReportError) as raised:
+        read(out)
+    assert f"{out / 'report.json'}: not a report that can be checked\n  verdict: " in str(raised.value)
+    assert "http" not in str(raised.value)
+
+
+def test_what_a_program_said_in_colour_leaves_the_report_readable(out: Path) -> None:
+    requirement = next(each for each in register().requirements if each.id == "SEC-TLS-003")
+    result = Result(requirement, "error", actual="exit 1: \x1b[31mAccess\x00Denied\x1b[0m", expected="a\ud800b")
+    write(report(TARGET, {}, Choice(ids=frozenset({"SEC-TLS-003"})), [result], Span(datetime.now(UTC), 1)), out)
+
+    error = ET.parse(out / "junit.xml").find(".//error")
+    assert error is not None
+    assert error.get("message") == "error: exit 1: AccessDenied"
+    assert read(out).requirements[0].expected == "ab"
 
 
 def test_an_answer_that_never_came_may_take_effect_at_any_time(tmp_path: Path) -> None:
