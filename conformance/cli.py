@@ -2,20 +2,23 @@
 
 import argparse
 import asyncio
+import fcntl
 import json
+import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import traceback
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from conformance.config import Config, ConfigError
 from conformance.config import read as read_config
 from conformance.faults import FaultError
-from conformance.report import HISTORIES, write
+from conformance.report import HISTORIES, clear, write
 from conformance.report.compare import compare, page
 from conformance.report.model import Report, Span, report
 from conformance.report.outages import HEAD, outages
@@ -24,7 +27,7 @@ from conformance.requirements import register
 from conformance.run import Choice, Run
 from conformance.targets import Target, probe
 from conformance.targets.containers import TopologyError, containers, sweep
-from conformance.targets.endpoint import endpoint
+from conformance.targets.endpoint import CONNECTION, endpoint
 from conformance.targets.pods import reached
 from conformance.targets.stack import outputs_of, target_of
 from conformance.verdict import EXIT_CODES
@@ -53,13 +56,19 @@ exit codes: 0 conformant, 1 violation, 2 unknown or partial, 3 the suite itself 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do as the command line says; the exit code."""
-    asked = _parser().parse_args(arguments)
+    try:
+        asked = _parser().parse_args(arguments)
+    except SystemExit as stopped:  # of argparse, which exits with 2 on wrong usage: that is a verdict here
+        return ENGINE_ERROR if stopped.code else 0
     try:
         return int(asked.do(asked))
     except REFUSED as error:
         sys.stderr.write(f"conformance: {error}\n")
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.stderr.write("conformance: interrupted; what was started is removed\n")
+    except Exception:  # noqa: BLE001 - Python's own exit code is that of a violation
+        sys.stderr.write("conformance: a fault of this suite, which says nothing about the target:\n")
+        traceback.print_exc()
     return ENGINE_ERROR
 
 
@@ -108,19 +117,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(asked: argparse.Namespace) -> int:
     config = read_config(asked.config) if asked.config else Config()
-    known = {each.id for each in register().requirements}
-    if unknown := sorted(set(asked.id) - known):
-        raise ConfigError(f"--id {' '.join(unknown)}: no such requirement; see: conformance list")
-    for option in ("repeat", "kills"):
-        if (times := getattr(asked, option)) < 1:
-            raise ConfigError(f"--{option} {times}: must be at least 1")
+    _refuse_what_has_no_effect(asked, config)
     out: Path = asked.out
-    if (out / HISTORIES).exists():
-        for old in (out / HISTORIES).glob("*.jsonl"):
-            old.unlink()
-    (out / HISTORIES).mkdir(parents=True, exist_ok=True)
-    found = asyncio.run(_examine(asked, config))
-    write(found, out)
+    with _alone(out):
+        found = asyncio.run(_examine(asked, config))
+        write(found, out)
     for profile in found.profiles:
         counts = ", ".join(f"{count} {status}" for status, count in profile.counts.items())
         sys.stdout.write(f"{profile.name:16} {profile.result:13} {counts}\n")
@@ -129,6 +130,45 @@ def _run(asked: argparse.Namespace) -> int:
         sys.stdout.write(f"{name}: {'; '.join(told)}\n")
     sys.stdout.write(f"{found.verdict} after {found.seconds:g} s: {out / 'report.html'}\n")
     return found.exit_code
+
+
+def _refuse_what_has_no_effect(asked: argparse.Namespace, config: Config) -> None:
+    known = {each.id for each in register().requirements}
+    if unknown := sorted(set(asked.id) - known):
+        raise ConfigError(f"--id {' '.join(unknown)}: no such requirement; see: conformance list")
+    for option in ("repeat", "kills"):
+        if (times := getattr(asked, option)) < 1:
+            raise ConfigError(f"--{option} {times}: must be at least 1")
+    if asked.set and not _own(asked):
+        raise ConfigError("--set: of the suite's own containers alone; leave it out, or change the target itself")
+    if wrong := [change for change in asked.set if "=" not in change]:
+        raise ConfigError(f"--set {' '.join(wrong)}: must be KEY=VALUE")
+    of_endpoint = [name for name in ("settings", "features", "faults") if getattr(config, name)]
+    if of_endpoint and not asked.endpoint:
+        names = ", ".join(of_endpoint)
+        raise ConfigError(f"{asked.config}: {names}: of an endpoint alone; add --endpoint or take it out")
+    if unused := [name for name in config.settings if name.lower() not in CONNECTION]:
+        names = ", ".join(unused)
+        raise ConfigError(f"{asked.config}: settings: {names}: set by each experiment as it needs; take it out")
+
+
+def _own(asked: argparse.Namespace) -> bool:
+    """Whether the suite examines containers of its own."""
+    return not (asked.stack or asked.outputs or asked.endpoint)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the directory: two runs would mix their histories."""
+    out.mkdir(parents=True, exist_ok=True)
+    held = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ConfigError(f"--out {out}: another run writes there; wait for its end, or name another") from None
+    finally:
+        os.close(held)
 
 
 async def _examine(asked: argparse.Namespace, config: Config) -> Report:
@@ -140,9 +180,10 @@ async def _examine(asked: argparse.Namespace, config: Config) -> Report:
     def say(line: str) -> None:
         sys.stderr.write(f"{time.monotonic() - start:6.1f} s  {line}\n")
 
-    own = not (asked.stack or asked.outputs or asked.endpoint)
+    own = _own(asked)
+    named = asked.profile or asked.id
     choice = Choice(
-        profiles=frozenset(asked.profile or config.profiles),
+        profiles=frozenset(asked.profile if named else config.profiles),
         ids=frozenset(asked.id),
         allow_disruptive=asked.allow_disruptive or own,
         repeat=asked.repeat,
@@ -156,6 +197,7 @@ async def _examine(asked: argparse.Namespace, config: Config) -> Report:
             await probe(target)
             software = await asyncio.to_thread(View(target).software)
             say(f"{target.kind} {target.name}: {', '.join(sorted(target.features))}")
+            clear(asked.out)
             results = await Run(register(), target, choice, asked.out / HISTORIES, say).results()
         return report(target, software, choice, results, Span(began, time.monotonic() - start))
 
@@ -195,6 +237,7 @@ def _verify(asked: argparse.Namespace) -> int:
     for difference in found.differences:
         sys.stdout.write(f"{difference}\n")
     if found.differences:
+        sys.stderr.write("conformance: not what the histories say; of an older version: --write judges it anew\n")
         return ENGINE_ERROR
     sys.stdout.write(f"the histories give exit code {found.exit_code}, as the report says\n")
     return found.exit_code

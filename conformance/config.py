@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from conformance.requirements import register
+from session_core import Settings
+
+Fault = Literal["kill", "pause", "partition", "stop", "handover", "restart", "failover"]
 
 
 class ConfigError(ValueError):
@@ -33,8 +36,7 @@ class Config(_Frozen):
     """Of the endpoint: variables of the session library; they win over the environment."""
     features: frozenset[str] = frozenset()
     """Claimed beside what is probed."""
-    faults: Mapping[str, Hook] = {}
-    """By fault: kill, pause, partition, stop, handover, restart, failover."""
+    faults: Mapping[Fault, Hook] = {}
     prometheus: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@]*[^\s@/])?$|^$")] = ""
     """Address of the Prometheus that watches it, such as http://127.0.0.1:9090."""
     profiles: tuple[str, ...] = ()
@@ -50,14 +52,32 @@ def read(path: Path) -> Config:
         OSError: it cannot be read.
     """
     try:
-        found = Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except yaml.YAMLError as error:
+        text = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not YAML: {error}") from None
+    try:
+        found = Config.model_validate(text)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-    else:
-        if unknown := [name for name in found.profiles if name not in register().profiles]:
-            raise ConfigError(f"{path}: profiles: {', '.join(unknown)}: no such profile; see: conformance list")
-        return found
-    lines = [f"  {'.'.join(map(str, each['loc'])) or 'file'}: {each['msg']}" for each in details]
-    raise ConfigError("\n".join([f"{path}: cannot be used", *lines]))
+        lines = [
+            f"  {'.'.join(map(str, each['loc'])) or 'file'}: {each['msg']}"
+            for each in error.errors(include_url=False, include_input=False)
+        ]
+        raise ConfigError("\n".join([f"{path}: cannot be used", *lines])) from None
+    if problem := _unknown(found):
+        raise ConfigError(f"{path}: {problem}")
+    return found
+
+
+def _unknown(config: Config) -> str:
+    """The first name that nobody here knows, and what would be known; empty if all are."""
+    known = register()
+    if wrong := sorted(set(config.profiles) - known.profiles.keys()):
+        return f"profiles: {', '.join(wrong)}: no such profile; see: conformance list"
+    needed = frozenset().union(*map(known.needs, known.requirements))
+    if wrong := sorted(config.features - needed):
+        return (
+            f"features: {', '.join(wrong)}: no requirement needs it; those that are known: {', '.join(sorted(needed))}"
+        )
+    if wrong := sorted(name for name in config.settings if name.lower() not in Settings.model_fields):
+        return f"settings: {', '.join(wrong)}: no variable of the session library; see session_core.Settings"
+    return ""

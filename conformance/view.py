@@ -48,8 +48,8 @@ class View:
         for node in self.target.nodes:
             with suppress(WireError):
                 [reply] = self.target.wire.ask(node, self.target.login, ("HELLO",))
-                if isinstance(reply, list):
-                    told = dict(zip(reply[::2], reply[1::2], strict=True))
+                told = dict(zip(reply[::2], reply[1::2], strict=False)) if isinstance(reply, list) else {}
+                if {"server", "version"} <= told.keys():
                     found[str(node)] = f"{told['server']} {told['version']}"
         return found
 

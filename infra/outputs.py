@@ -131,11 +131,10 @@ def read(source: Path | None) -> StackOutputs:
 
     """
     name = str(source) if source else "standard input"
-    text = source.read_text(encoding="utf-8") if source else sys.stdin.read()
     try:
-        outputs = json.loads(text)
+        outputs = json.loads(source.read_text(encoding="utf-8") if source else sys.stdin.read())
     except ValueError as error:
-        raise OutputsError(f"{name}: not JSON: {error.args[0]}") from None
+        raise OutputsError(f"{name}: not JSON: {error}") from None
     return parse(outputs, name)
 
 

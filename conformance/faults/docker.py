@@ -110,13 +110,13 @@ def drop(inside: Sequence[str], addresses: Iterable[str]) -> Heal:
 
 
 def once(undo: Callable[[], object]) -> Heal:
-    """What undoes a fault the first time, and nothing afterwards."""
+    """What undoes a fault until it is undone, and does nothing afterwards."""
     done: list[bool] = []
 
     def heal() -> None:
         if not done:
-            done.append(True)
             undo()
+            done.append(True)
 
     return heal
 

@@ -4,8 +4,9 @@ import os
 import subprocess
 from collections.abc import Mapping
 
-from conformance.config import Hook
+from conformance.config import Fault, Hook
 from conformance.faults import FaultError, Heal
+from conformance.faults.docker import once
 
 SECONDS = 600
 
@@ -13,9 +14,9 @@ SECONDS = 600
 class HookFaults:
     """Runs the command of a fault in a shell."""
 
-    def __init__(self, hooks: Mapping[str, Hook]) -> None:
+    def __init__(self, hooks: Mapping[Fault, Hook]) -> None:
         """Keep the commands by fault."""
-        self._hooks = hooks
+        self._hooks = {str(fault): hook for fault, hook in hooks.items()}
 
     @property
     def abilities(self) -> frozenset[str]:
@@ -25,27 +26,22 @@ class HookFaults:
     def inject(self, fault: str, node: str) -> Heal:
         """Run its command; to heal runs the other one, once."""
         hook = self._hooks[fault]
-        _shell(hook.inject, node)
-        left = [hook.heal] if hook.heal else []
-
-        def heal() -> None:
-            while left:
-                _shell(left.pop(), node)
-
-        return heal
+        _shell(f"faults.{fault}.inject", hook.inject, node)
+        return once(lambda: _shell(f"faults.{fault}.heal", hook.heal, node)) if hook.heal else lambda: None
 
     def listening(self, node: str) -> frozenset[int]:  # noqa: ARG002 - the interface
         """A command cannot tell."""
         return frozenset()
 
 
-def _shell(command: str, node: str) -> None:
+def _shell(name: str, command: str, node: str) -> None:
+    """Run a command. It may hold a secret: whoever reads the report is told the name of its field alone."""
     environment = {**os.environ, "CONFORMANCE_NODE": node}
     try:
         done = subprocess.run(  # noqa: S602 - the user's own command
-            command, shell=True, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS
+            command, shell=True, env=environment, capture_output=True, check=False, timeout=SECONDS
         )
     except subprocess.TimeoutExpired:
-        raise FaultError(f"not over after {SECONDS} s: {command}") from None
+        raise FaultError(f"{name}: not over after {SECONDS} s") from None
     if done.returncode:
-        raise FaultError(f"exit {done.returncode}: {command}\n{done.stderr.strip() or done.stdout.strip()}")
+        raise FaultError(f"{name}: exit {done.returncode}: {done.stderr.decode(errors='replace').strip()}")

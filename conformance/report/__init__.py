@@ -25,6 +25,13 @@ def write(report: Report, directory: Path) -> None:
         (directory / name).write_text(text, encoding="utf-8")
 
 
+def clear(directory: Path) -> None:
+    """Remove what an earlier run has left, so that nothing there is taken for what comes of this one."""
+    (directory / HISTORIES).mkdir(parents=True, exist_ok=True)
+    for left in (*(directory / name for name in FORMS), *(directory / HISTORIES).glob("*.jsonl")):
+        left.unlink(missing_ok=True)
+
+
 def digest(history: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     return hashlib.sha256(history.read_bytes()).hexdigest()

@@ -113,15 +113,14 @@ def _judged_again(report: Report, directory: Path) -> Report:
 def _result(requirement: Requirement, report: Report, directory: Path) -> Result:
     """What came of one requirement; what the report says of it decides only whether it was examined, if that can be."""
     line = next((each for each in report.requirements if each.requirement.id == requirement.id), None)
-    if line is None:
-        return Result(requirement, "skipped", actual="not in the report")
-    if _left_out(requirement, line, report):
+    if line and _left_out(requirement, line, report):
         return Result(requirement, line.status, line.expected, line.actual)
     recorded = report.histories or dict.fromkeys(file for each in report.requirements for file in each.histories)
     name = TESTS[requirement.id].name
-    files = [file for file in recorded if re.fullmatch(rf"{name}-\d+\.jsonl", file)]
-    broken = line.actual if line.status == "error" else ""
-    return again(requirement, {file: directory / HISTORIES / file for file in files}, broken)
+    files = {file: directory / HISTORIES / file for file in recorded if re.fullmatch(rf"{name}-\d+\.jsonl", file)}
+    if line is None and not files:
+        return Result(requirement, "skipped", actual="not in the report")
+    return again(requirement, files, line.actual if line and line.status == "error" else "")
 
 
 def _left_out(requirement: Requirement, line: Line, report: Report) -> bool:

@@ -1,5 +1,6 @@
 """What is examined: containers of our own, a stack, or any endpoint. One value, whatever it came from."""
 
+import secrets
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from conformance.faults import Faults, NoFaults
 from conformance.wire import Login, Wire
 from session_core import Session, SessionManager, Settings
 from session_core.address import Address
+from session_core.errors import SessionError
 
 NO_VARIABLE = "NO_VARIABLE_BEGINS_SO_"
 PROBE_SECONDS = 60
@@ -71,9 +73,15 @@ async def probe(target: Target, **settings: Any) -> Session:  # noqa: ANN401 - t
     """Log a user in and out, before anything is said about a target: the session.
 
     Raises:
-        SessionError: it cannot be reached, refuses us, or lacks the function library.
+        SessionError: it cannot be reached, refuses us, lacks the function library, or is no Redis.
     """
-    async with SessionManager(target.settings(session_ttl_seconds=PROBE_SECONDS, **settings)) as sessions:
-        made = await sessions.create_session("conformance-probe")
-        await sessions.revoke_session(made.session_id, "conformance")
+    brief = {"session_ttl_seconds": PROBE_SECONDS, "session_tombstone_seconds": PROBE_SECONDS}
+    try:
+        async with SessionManager(target.settings(**brief, **settings)) as sessions:
+            made = await sessions.create_session(f"conformance-{secrets.token_hex(4)}-probe")
+            await sessions.revoke_session(made.session_id, "conformance")
+    except SessionError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise SessionError(f"{target.name}: answers as no Redis does: {error}") from error
     return made

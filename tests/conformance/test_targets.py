@@ -3,19 +3,28 @@
 import asyncio
 import json
 import os
+import socketserver
 import subprocess
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import hiredis
 import pytest
 
 from conformance.cli import main
 from conformance.config import Config, ConfigError, Hook, read
 from conformance.faults import FaultError, NoFaults
 from conformance.faults.hooks import HookFaults
-from conformance.targets import containers
+from conformance.run import Result
+from conformance.targets import Target, containers, endpoint
+from conformance.view import View
+from conformance.wire import Login, Reply, Wire
 from session_core import SessionManager, Settings
+from session_core.address import Address, AddressMap
 from session_core.deploy import load_functions
+from session_core.errors import SessionError
 from tests.session_core import sentinel_group, servers
 
 
@@ -38,6 +47,10 @@ def test_a_configuration_file_is_read_whole(tmp_path: Path) -> None:
         ("profiles: [NONSENSE]", "profiles: NONSENSE: no such profile"),
         ("faults: {kill: {heal: x}}", "faults.kill.inject: Field required"),
         ("a: b: c", "not YAML"),
+        ("x: 2026-13-45", "not YAML: month must be in 1..12"),
+        ("faults: {kil: {inject: x}}", r"faults\.kil.*: Input should be 'kill', 'pause', "),
+        ("features: [nonsense]", "features: nonsense: no requirement needs it; those that are known: admin_config, "),
+        ("settings: {REDIS_PASWORD: x}", "settings: REDIS_PASWORD: no variable of the session library"),
     ],
 )
 def test_a_wrong_configuration_file_is_told_by_its_field(tmp_path: Path, text: str, problem: str) -> None:
@@ -46,6 +59,208 @@ def test_a_wrong_configuration_file_is_told_by_its_field(tmp_path: Path, text: s
 
     with pytest.raises(ConfigError, match=problem):
         read(path)
+
+
+def test_a_file_of_bytes_is_no_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(ConfigError, match=r"c\.yaml: not YAML: 'utf-8' codec can't decode"):
+        read(path)
+
+
+def test_outputs_of_bytes_are_no_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "o.json").write_bytes(b"\xff\xfe\x00")
+
+    assert main(["run", "--outputs", str(tmp_path / "o.json"), "--out", str(tmp_path / "out")]) == 3
+    assert "o.json: not JSON: 'utf-8' codec can't decode" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "problem"),
+    [
+        (
+            [],
+            "settings: {REDIS_URL: 'redis://here'}\nprofiles: [MANAGED]",
+            "settings: of an endpoint alone; add --endpoint or take it out",
+        ),
+        (["--stack", "dev"], "features: [wait]", "features: of an endpoint alone; add --endpoint or take it out"),
+        (["--outputs", "o"], "faults: {kill: {inject: x}}", "faults: of an endpoint alone; add --endpoint or take it"),
+        (
+            ["--endpoint"],
+            "settings: {SESSION_TTL_SECONDS: '7'}",
+            "settings: SESSION_TTL_SECONDS: set by each experiment",
+        ),
+        (["--endpoint", "--set", "a=b"], "", "--set: of the suite's own containers alone; leave it out"),
+        (["--stack", "dev", "--set", "a=b"], "", "--set: of the suite's own containers alone; leave it out"),
+        (["--set", "redisImage"], "", "--set redisImage: must be KEY=VALUE"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(
+    tmp_path: Path, options: list[str], text: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+
+    assert main(["run", *options, "--config", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "out")]) == 3
+    assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ([], ["MONITORING", ""]),
+        (["--id", "SES-TTL-002"], ["", "SES-TTL-002"]),
+        (["--profile", "MANAGED"], ["MANAGED", ""]),
+    ],
+)
+def test_the_command_line_wins_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], asked: list[str]
+) -> None:
+    in_memory(monkeypatch)
+    (tmp_path / "c.yaml").write_text("profiles: [MONITORING]")
+
+    main(["run", "--endpoint", *options, "--config", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "out")])
+
+    config = json.loads((tmp_path / "out" / "report.json").read_text())["config"]
+    assert [config["profiles"], config["ids"]] == asked
+
+
+def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The endpoint is this process, which cannot be examined by more than one client."""
+
+    async def found(_config: Config) -> Target:
+        return Target("endpoint", "x", {"session_backend": "memory"}, frozenset())
+
+    monkeypatch.setattr("conformance.cli.endpoint", found)
+
+
+def test_a_run_that_breaks_off_leaves_no_report_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def interrupted(_run: object) -> None:
+        raise KeyboardInterrupt
+
+    in_memory(monkeypatch)
+    command = ["run", "--endpoint", "--profile", "MONITORING", "--out", str(tmp_path)]
+    main(command)
+    (tmp_path / "histories" / "old-01.jsonl").touch()
+    (tmp_path / "notes.txt").touch()
+    monkeypatch.setattr("conformance.cli.Run.results", interrupted)
+
+    assert main(command) == 3
+    assert "interrupted" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.rglob("*")} == {"histories", "notes.txt"}
+
+
+def test_a_target_that_does_not_answer_leaves_the_earlier_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    (tmp_path / "report.json").touch()
+
+    assert main(["run", "--endpoint", "--out", str(tmp_path)]) == 3
+    assert (tmp_path / "report.json").exists()
+
+
+def test_two_runs_do_not_write_into_one_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", "--endpoint", "--profile", "MONITORING", "--out", str(tmp_path)]
+    codes = []
+
+    async def another_run(_run: object) -> list[Result]:
+        codes.append(await asyncio.to_thread(main, command))
+        return []
+
+    in_memory(monkeypatch)
+    monkeypatch.setattr("conformance.cli.Run.results", another_run)
+
+    assert main(command) == 2
+    assert codes == [3]
+    assert f"--out {tmp_path}: another run writes there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["run", "--profile", "NONSENSE"], ["run", "--repeat", "x"], ["list", "--what"], []])
+def test_wrong_usage_is_no_verdict(wrong: list[str]) -> None:
+    assert main(wrong) == 3
+
+
+def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--help"]) == 0
+    assert "exit codes: 0 conformant" in capsys.readouterr().out
+
+
+def test_a_fault_of_the_suite_is_no_violation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_arguments: object) -> None:
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr("conformance.cli.verify", broken)
+
+    assert main(["verify-report", str(tmp_path)]) == 3
+    said = capsys.readouterr().err
+    assert said.splitlines()[0] == "conformance: a fault of this suite, which says nothing about the target:"
+    assert "ZeroDivisionError: of ours" in said
+
+
+def test_an_endpoint_that_nobody_named_is_told_where_to_name_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--endpoint", "--out", str(tmp_path)]) == 3
+    assert (
+        "REDIS_URL is missing: set it in the environment, or under settings in the file of --config"
+        in capsys.readouterr().err
+    )
+
+
+class Answers(Wire):
+    """Everything that is asked gets the same reply."""
+
+    def __init__(self, reply: object) -> None:
+        super().__init__(AddressMap(), None)
+        self._reply = reply
+
+    def ask(self, _address: Address, _login: Login, *commands: Sequence[str]) -> list[Reply]:
+        return [self._reply] * len(commands)
+
+
+def answering(reply: object) -> Target:
+    node = (Address("redis-1", 6379),)
+    url = "redis-sentinel://redis-1:26379/mymaster"
+    target = Target("endpoint", "x", {"redis_url": url}, frozenset(), nodes=node, sentinels=node)
+    vars(target)["wire"] = Answers(reply)
+    return target
+
+
+def test_a_node_that_does_not_say_what_it_is_is_left_out() -> None:
+    assert View(answering(["proxy", "x"])).software() == {}
+    assert View(answering(["proxy"])).software() == {}
+
+
+def test_a_sentinel_that_refuses_to_name_replicas_is_told_by_its_words() -> None:
+    with pytest.raises(SessionError, match="no Sentinel answers who the replicas are: NOPERM of this user"):
+        endpoint.replicated(answering(hiredis.ReplyError("NOPERM of this user")))
+
+
+def test_a_server_that_is_no_redis_is_told_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class AlwaysOk(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while asked := self.request.recv(4096):
+                self.request.sendall(b"+OK\r\n" * asked.count(b"*"))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), AlwaysOk) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{server.server_address[1]}")
+        try:
+            assert main(["run", "--endpoint", "--out", str(tmp_path)]) == 3
+        finally:
+            server.shutdown()
+
+    assert capsys.readouterr().err.splitlines()[-1].startswith("conformance: 127.0.0.1:")
 
 
 def test_a_hook_is_told_the_node_and_healed_once(tmp_path: Path) -> None:
@@ -60,9 +275,19 @@ def test_a_hook_is_told_the_node_and_healed_once(tmp_path: Path) -> None:
     assert faults.abilities == {"kill"}
 
 
-def test_a_hook_that_fails_says_what_it_said() -> None:
-    with pytest.raises(FaultError, match="exit 3: echo no such group; exit 3\nno such group"):
-        HookFaults({"failover": Hook(inject="echo no such group; exit 3")}).inject("failover", "")
+def test_a_hook_that_fails_is_told_by_its_name_and_what_it_said_and_not_by_its_command() -> None:
+    failing = "echo to whom it may concern; echo no such group >&2; exit 3 # --token s3cret"
+    heal = HookFaults({"failover": Hook(inject="true", heal=failing)}).inject("failover", "")
+
+    for _ in range(2):
+        with pytest.raises(FaultError) as raised:
+            heal()
+        assert str(raised.value) == "faults.failover.heal: exit 3: no such group"
+
+
+def test_what_a_hook_says_need_not_be_text() -> None:
+    with pytest.raises(FaultError, match=r"faults\.kill\.inject: exit 1"):
+        HookFaults({"kill": Hook(inject=r"printf '\377' >&2; exit 1")}).inject("kill", "")
 
 
 def test_who_can_do_nothing_claims_nothing() -> None:
