@@ -58,6 +58,22 @@ def administer(lab: Lab, node: Address, *words: str) -> Reply:
     return reply
 
 
+def administer_all(lab: Lab, *words: str) -> None:
+    """Send a command as the administrator to every node, whatever the others say.
+
+    Raises:
+        EngineError: it was refused by some, or there is no administrator.
+    """
+    problems = []
+    for node in lab.target.nodes:
+        try:
+            administer(lab, node, *words)
+        except EngineError as error:
+            problems.append(str(error))
+    if problems:
+        raise EngineError("; ".join(problems))
+
+
 @judges(confirmed, "DUR-WAIT-001")
 def a_replica_confirms(histories: Sequence[History]) -> Finding:
     """Every login and logout of a healthy deployment is confirmed in time."""

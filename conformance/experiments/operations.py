@@ -6,13 +6,13 @@ from contextlib import AsyncExitStack
 
 from conformance.checkers.gaps import quantile
 from conformance.checkers.sets import AUDITOR, returns
-from conformance.experiments.durable import administer
+from conformance.experiments.durable import administer, administer_all
 from conformance.experiments.load import Load, bites, bitten, in_order, nothing_confirmed_is_lost, outage, settle
 from conformance.finding import Finding, violated
 from conformance.history import History
 from conformance.lab import Lab
 from conformance.requirements import judges
-from conformance.waiting import gather_limited
+from conformance.waiting import finished, gather_limited
 from session_core.address import Address
 
 LOGINS, LOGOUTS = 100, 20
@@ -77,8 +77,8 @@ async def full_memory(lab: Lab) -> None:
     before = await asyncio.to_thread(administer, lab, lab.target.nodes[0], "CONFIG", "GET", "maxmemory")
     async with lab.client("writer", session_deadline_seconds=2) as writer:
         kept = [each for each in [await writer.create(lab.user(f"first-{n}")) for n in range(20)] if each]
-        await _set_maxmemory(lab, str(max(used) + SPARE_BYTES))
         try:
+            await _set_maxmemory(lab, str(max(used) + SPARE_BYTES))
             for number in range(TRIES):
                 if not await writer.create(lab.user(f"ballast-{number}"), metadata={"ballast": BALLAST}):
                     lab.recorder.fault("bit", what="a login was refused")
@@ -104,8 +104,7 @@ def _used_memory(lab: Lab, node: Address) -> int:
 
 
 async def _set_maxmemory(lab: Lab, value: str) -> None:
-    for node in lab.target.nodes:
-        await asyncio.to_thread(administer, lab, node, "CONFIG", "SET", "maxmemory", value)
+    await finished(administer_all, lab, "CONFIG", "SET", "maxmemory", value)
 
 
 @judges(stop_everything, "OPS-STOP-001")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from conformance.checkers.gaps import gap_figures, longest_gap, quantile
-from conformance.experiments.durable import administer
+from conformance.experiments.durable import administer_all
 from conformance.experiments.load import (
     AFTER,
     BITE_SECONDS,
@@ -22,7 +22,7 @@ from conformance.finding import Finding, violated
 from conformance.history import History
 from conformance.lab import Lab
 from conformance.requirements import judges
-from conformance.waiting import gather_limited
+from conformance.waiting import finished, gather_limited
 from conformance.wire import WireError
 from session_core.address import Address
 
@@ -97,14 +97,14 @@ async def new_password(lab: Lab) -> None:
     new = secrets.token_urlsafe(PASSWORD_BYTES)
 
     async def strike(_primary: Address, load: Load) -> None:
-        await _change_user(lab, user, f">{new}")
         try:
+            await _change_user(lab, user, f">{new}")
             async with lab.client(RENEWED, redis_password=new) as renewed:
                 load.made += [
                     each for each in [await renewed.create(lab.user(f"new-{n}")) for n in range(KEPT)] if each
                 ]
-                await _change_user(lab, user, f"<{old}")
                 try:
+                    await _change_user(lab, user, f"<{old}")
                     lab.recorder.fault("bit", what="the first password is withdrawn")
                     load.made += [each for each in [await renewed.create(lab.user("new"))] if each]
                     async with lab.client(WITHDRAWN, session_deadline_seconds=2) as withdrawn:
@@ -118,8 +118,7 @@ async def new_password(lab: Lab) -> None:
 
 
 async def _change_user(lab: Lab, user: str, rule: str) -> None:
-    for node in lab.target.nodes:
-        await asyncio.to_thread(administer, lab, node, "ACL", "SETUSER", user, rule)
+    await finished(administer_all, lab, "ACL", "SETUSER", user, rule)
 
 
 @judges(full_disk, "OPS-DISK-001")

@@ -101,12 +101,30 @@ def drop(inside: Sequence[str], addresses: Iterable[str]) -> Heal:
         for chain, side in (("INPUT", "--source"), ("OUTPUT", "--destination"))
     ]
 
-    def change(action: str) -> None:
-        for chain, side, address in rules:
-            run([*inside, "--wait", action, chain, side, address, "--jump", "DROP"])
+    left: list[tuple[str, str, str]] = []
 
-    change("--append")
-    return once(lambda: change("--delete"))
+    def change(action: str, rule: tuple[str, str, str]) -> None:
+        run([*inside, "--wait", action, *rule, "--jump", "DROP"])
+
+    def undo() -> None:
+        problems = []
+        for rule in tuple(left):
+            try:
+                change("--delete", rule)
+                left.remove(rule)
+            except FaultError as error:
+                problems.append(str(error))
+        if problems:
+            raise FaultError("; ".join(problems))
+
+    try:
+        for rule in rules:
+            change("--append", rule)
+            left.append(rule)
+    except FaultError:
+        undo()
+        raise
+    return undo
 
 
 def once(undo: Callable[[], object]) -> Heal:

@@ -3,17 +3,22 @@
 import asyncio
 import socket
 import time
+from collections.abc import Sequence
+from itertools import count
 
+import hiredis
 import pytest
 
 from conformance.client import Client
 from conformance.experiments.load import dropped
-from conformance.faults import FaultError, Heal, NoFaults
+from conformance.experiments.operations import full_memory
+from conformance.faults import FaultError, Heal, NoFaults, docker
 from conformance.history import Recorder
-from conformance.lab import Lab
+from conformance.lab import EngineError, Lab
 from conformance.targets import Target
+from conformance.wire import Login, Reply, Wire
 from session_core import SessionManager, Settings
-from session_core.address import Address
+from session_core.address import Address, AddressMap
 from session_core.errors import StoreFull, StoreUnavailable
 
 NODE = Address("redis-1", 6379)
@@ -65,6 +70,72 @@ async def test_a_fault_is_undone_if_the_experiment_fails(lab: Lab, faults: SlowF
         await experiment()
 
     assert faults.told == ["kill redis-1", "healed"]
+
+
+class Admin(Wire):
+    """Nodes of which the first refuses to be changed, and the value that each of the others was given last."""
+
+    def __init__(self) -> None:
+        super().__init__(AddressMap(), None)
+        self.given: dict[str, str] = {}
+
+    def ask(self, address: Address, _login: Login, *commands: Sequence[str]) -> list[Reply]:
+        [words] = commands
+        if words[0] == "INFO":
+            return ["used_memory:1000"]
+        if words[1] == "GET":
+            return [["maxmemory", "7"]]
+        if address == NODE:
+            return [hiredis.ReplyError("NOPERM")]
+        self.given[address.host] = words[-1]
+        return ["OK"]
+
+
+async def test_what_was_set_is_set_back_on_every_node_that_can_be_reached() -> None:
+    nodes = (NODE, Address("redis-2", 6379), Address("redis-3", 6379))
+    connect = {"session_backend": "memory", "redis_username": "sessions", "redis_password": "old"}
+    target = Target("endpoint", "x", connect, frozenset(), nodes=nodes, admin=Login("admin", "secret"))
+    vars(target)["wire"] = admin = Admin()
+    lab = Lab(target, "run", Recorder())
+
+    with pytest.raises(EngineError, match=r"^redis-1:6379: CONFIG SET: NOPERM$"):
+        await full_memory(lab)
+    assert admin.given == {"redis-2": "7", "redis-3": "7"}
+
+
+def filter_that_fails(monkeypatch: pytest.MonkeyPatch, *failing: int) -> list[tuple[str, ...]]:
+    """The rules of a packet filter, of which these changes fail, counted from 1."""
+    rules: list[tuple[str, ...]] = []
+    changes = count(1)
+
+    def run(command: Sequence[str]) -> str:
+        if next(changes) in failing:
+            raise FaultError("Resource temporarily unavailable")
+        _, _, action, *rule = command
+        (rules.append if action == "--append" else rules.remove)(tuple(rule))
+        return ""
+
+    monkeypatch.setattr(docker, "run", run)
+    return rules
+
+
+def test_a_node_that_was_cut_off_in_part_is_cut_off_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = filter_that_fails(monkeypatch, 4)
+
+    with pytest.raises(FaultError, match="unavailable"):
+        docker.drop(["iptables"], ["10.0.0.2", "10.0.0.3", "10.0.0.4"])
+    assert rules == []
+
+
+def test_what_could_not_be_undone_is_tried_again_and_the_rest_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = filter_that_fails(monkeypatch, 5)
+    heal = docker.drop(["iptables"], ["10.0.0.2", "10.0.0.3"])
+
+    with pytest.raises(FaultError, match="unavailable"):
+        heal()
+    assert len(rules) == 1
+    heal()
+    assert rules == []
 
 
 async def test_a_fault_that_cannot_be_injected_is_an_error() -> None:
