@@ -189,6 +189,7 @@ async def _examine(asked: argparse.Namespace, config: Config) -> Report:
         repeat=asked.repeat,
         kills=asked.kills,
         recovery_seconds=config.recovery_seconds,
+        changes=tuple(asked.set),
     )
     with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
         say("bringing up containers" if own else "looking at the target")

@@ -28,6 +28,7 @@ class Choice:
         profiles, ids: those named; all, if both are empty.
         repeat: how often a disruptive experiment is done.
         kills: how often the primary is killed, if that is more.
+        changes: settings of the suite's own containers, each as KEY=VALUE.
     """
 
     profiles: frozenset[str] = frozenset()
@@ -36,6 +37,7 @@ class Choice:
     repeat: int = 1
     kills: int = 1
     recovery_seconds: float = 8.0
+    changes: tuple[str, ...] = ()
 
     def has(self, requirement: Requirement) -> bool:
         """Whether it was named."""

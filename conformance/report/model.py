@@ -103,12 +103,15 @@ def report(
     target: Target, software: Mapping[str, str], choice: Choice, results: Sequence[Result], span: Span
 ) -> Report:
     """Put a run together; `software` is name and version by node."""
+    changed = dict(change.partition("=")[::2] for change in choice.changes)
     settings = {name.upper(): HIDDEN if _secret(name, value) else str(value) for name, value in target.connect.items()}
     asked = {
         "profiles": " ".join(sorted(choice.profiles)),
         "ids": " ".join(sorted(choice.ids)),
         "repeat": str(choice.repeat),
         "kills": str(choice.kills),
+        "allow_disruptive": "yes" if choice.allow_disruptive else "no",
+        "set": " ".join(f"{name}={HIDDEN if _secret(name, value) else value}" for name, value in changed.items()),
         "recovery_seconds": f"{choice.recovery_seconds:g}",
     }
     return Report(
@@ -164,4 +167,4 @@ def line_of(result: Result) -> Line:
 
 
 def _secret(name: str, value: object) -> bool:
-    return "password" in name or (name == "redis_url" and "@" in str(value))
+    return "password" in name.lower() or (name == "redis_url" and "@" in str(value))

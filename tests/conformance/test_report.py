@@ -334,3 +334,19 @@ def test_the_configuration_is_told_without_its_secrets(out: Path) -> None:
 
     assert config["REDIS_PASSWORD"] == config["REDIS_URL"] == "[redacted]"
     assert config["REDIS_USERNAME"] == "sessions"
+
+
+def test_the_configuration_tells_what_was_allowed_and_what_was_set() -> None:
+    choice = Choice(allow_disruptive=True, changes=("redisImage=valkey/valkey:8", "admin.password=s3cret"))
+    made = report(TARGET, {}, choice, [], Span(datetime.now(UTC), 1))
+
+    assert made.config["allow_disruptive"] == "yes"
+    assert made.config["set"] == "redisImage=valkey/valkey:8 admin.password=[redacted]"
+
+
+def test_what_was_allowed_and_was_skipped_all_the_same_is_found_out(tmp_path: Path) -> None:
+    directory = killed(tmp_path / "one", 1)
+    edit(directory, lambda report: report["config"].update(allow_disruptive="yes"))
+    edit(directory, lambda report: report["requirements"][0].update(status="skipped"))
+
+    assert verify(directory).differences[0].startswith("HA-KILL-001: the report says skipped, the histories say pass")

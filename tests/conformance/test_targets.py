@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import hiredis
 import pytest
@@ -18,10 +19,10 @@ from conformance.config import Config, ConfigError, Hook, read
 from conformance.faults import FaultError, NoFaults
 from conformance.faults.hooks import HookFaults
 from conformance.run import Result
-from conformance.targets import Target, containers, endpoint
+from conformance.targets import Target, containers, endpoint, probe
 from conformance.view import View
 from conformance.wire import Login, Reply, Wire
-from session_core import SessionManager, Settings
+from session_core import Session, SessionManager, Settings
 from session_core.address import Address, AddressMap
 from session_core.deploy import load_functions
 from session_core.errors import SessionError
@@ -241,6 +242,24 @@ def test_a_node_that_does_not_say_what_it_is_is_left_out() -> None:
 def test_a_sentinel_that_refuses_to_name_replicas_is_told_by_its_words() -> None:
     with pytest.raises(SessionError, match="no Sentinel answers who the replicas are: NOPERM of this user"):
         endpoint.replicated(answering(hiredis.ReplyError("NOPERM of this user")))
+
+
+async def test_the_probe_leaves_nothing_that_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int, int]] = []
+
+    class Watched(SessionManager):
+        async def create_session(self, user_id: str, *more: Any, **named: Any) -> Session:
+            asked.append((user_id, self.settings.session_ttl_seconds, self.settings.session_tombstone_seconds))
+            return await super().create_session(user_id, *more, **named)
+
+    monkeypatch.setattr("conformance.targets.SessionManager", Watched)
+    for _ in range(2):
+        await probe(Target("endpoint", "x", {"session_backend": "memory"}, frozenset()))
+
+    (first, *seconds), (second, *_) = asked
+    assert first != second
+    assert first.startswith("conformance-")
+    assert max(seconds) <= 600
 
 
 def test_a_server_that_is_no_redis_is_told_as_one(
