@@ -29,6 +29,8 @@ LOGOUTS = 0.3
 """Of so many logins one is logged out by its user, as a share."""
 BEFORE, AFTER = 1.0, 1.0
 """Seconds of load before the fault, and at least after it has bitten and after it has ended."""
+FULL = "StoreFull"
+"""The error of a login that finds no room."""
 BITE_SECONDS = 30
 SETTLE_SECONDS = 90
 

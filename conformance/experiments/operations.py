@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from conformance.checkers.gaps import quantile
 from conformance.checkers.sets import AUDITOR, returns
 from conformance.experiments.durable import administer, administer_all
-from conformance.experiments.load import Load, bites, bitten, in_order, nothing_confirmed_is_lost, outage, settle
+from conformance.experiments.load import FULL, Load, bites, bitten, in_order, nothing_confirmed_is_lost, outage, settle
 from conformance.finding import Finding, violated
 from conformance.history import History
 from conformance.lab import Lab
@@ -22,7 +22,6 @@ CLIENTS, PATIENCE_SECONDS = 100, 30
 """All of them run in one process here, beside the nodes: what is promised is a login, and how long it took is told."""
 SPARE_BYTES = 2 * 1024 * 1024
 BALLAST = "x" * 8000
-FULL = "StoreFull"
 TRIES = 600
 """Logins that would fill SPARE_BYTES more than twice over."""
 

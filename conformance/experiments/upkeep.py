@@ -10,6 +10,7 @@ from conformance.experiments.durable import administer_all
 from conformance.experiments.load import (
     AFTER,
     BITE_SECONDS,
+    FULL,
     Load,
     bites,
     bitten,
@@ -26,7 +27,7 @@ from conformance.waiting import finished, gather_limited
 from conformance.wire import WireError
 from session_core.address import Address
 
-FULL, DENIED = "StoreFull", "StoreDenied"
+DENIED = "StoreDenied"
 KEPT = 20
 READER, PROBER = "reader", "prober"
 RENEWED, WITHDRAWN = "renewed", "withdrawn"
