@@ -140,6 +140,15 @@ def test_a_failover_begins_as_soon_as_the_last_replica_has_everything(primary: B
     assert primary.run("handover").output == "done\n"
 
 
+def test_no_failover_is_asked_for_where_sentinels_were_quicker(primary: Box) -> None:
+    itself(primary, info("master", 100, 90, 100), 0)
+    primary.world(1, named="redis-2")
+    for second in (1, 4):
+        itself(primary, info("master", 100, 100, 100), second)
+    assert primary.run("handover").output == "done\n"
+    assert commands(primary) == [PAUSE, FOLLOW, UNPAUSE]
+
+
 @pytest.mark.parametrize("command", ["handover", "quiesce"])
 @pytest.mark.parametrize("answer", [HANGS, "NOPERM this user has no permissions"])
 def test_without_the_servers_word_for_the_pause_nothing_follows(primary: Box, command: str, answer: str) -> None:

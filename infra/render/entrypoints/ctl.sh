@@ -91,8 +91,10 @@ follow_the_named() {
   return 0
 }
 
+# A failover that the Sentinels have begun themselves meanwhile is the one: after it, one more would lose what the new
+# primary has taken.
 hand_over() {
-  until_true "$HEARD_S" heard_as_replicas && pause_in_step "$PAUSE_MS" && start_failover &&
+  until_true "$HEARD_S" heard_as_replicas && pause_in_step "$PAUSE_MS" && { named_elsewhere || start_failover; } &&
     until_true "$HANDOVER_S" named_elsewhere && follow_the_named
 }
 
