@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # cluster.sh: a Kubernetes cluster that has the images of a deployment: the one of KUBECONFIG, else one of our own, whose
-# KIT_CLUSTER_MACHINES (1) are containers of the Docker engine. Prints the path of its kubeconfig. `cluster.sh down` removes
-# our own one; `cluster.sh build` builds what it consists of and starts nothing.
+# KIT_CLUSTER_MACHINES (3 where there are 12 GiB of memory, else 1) are containers of the Docker engine. Prints the path of
+# its kubeconfig. `cluster.sh down` removes our own one; `cluster.sh build` builds what it consists of and starts nothing.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 name=redis-session-kit-cluster
 kubeconfig=$KIT_CACHE/cluster/kubeconfig
 port=${KIT_CLUSTER_PORT:-36443}
-mapfile -t numbers < <(seq "${KIT_CLUSTER_MACHINES:-1}")
+enough() { awk '$1 == "MemTotal:" { exit $2 < 12 * 1024 * 1024 }' /proc/meminfo 2>/dev/null; }
+mapfile -t numbers < <(seq "${KIT_CLUSTER_MACHINES:-$(enough && echo 3 || echo 1)}")
 machine=redis-session-kit/cluster-machine:$({ cat "$CHECKOUT/ci/cluster/machine.sh"; echo "$STAND_IN_DEBIAN"; } | sha256 | head -c 12)
 pause=redis-session-kit/pause:1
 # Docker's --privileged asks for more than some machines have.
