@@ -75,7 +75,7 @@ check: ## formatting, lint, types, architecture
 	@$(RUN) ruff format --check . && ruff check . && mypy && lint-imports
 
 test: tools test-tools check ## every test (CMD='-k words' for some), on a Kubernetes cluster those that CI has time for
-	@$(if $(CMD),,bash ci/pulumi-kubernetes.sh && bash ci/cluster.sh build)
+	@$(if $(CMD),,bash ci/cluster.sh build)
 	@# tests run make as a user does, not as a child of this one, which would print more
 	@$(RUN) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS python -m pytest -m 'not long' $(CMD)
 

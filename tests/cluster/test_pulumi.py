@@ -15,7 +15,8 @@ from infra.targets.kubernetes.kubectl import kubectl
 from tests.cluster.kit import ROOT, Deployment, eventually
 from tests.stack.kit import Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.stack]
+# Pulumi's plugin takes long to build where it cannot be downloaded.
+pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.stack, pytest.mark.long]
 
 
 @pytest.fixture(name="stack")
