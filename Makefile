@@ -74,12 +74,11 @@ check: ## formatting, lint, types, architecture
 	@bash ci/python.sh
 	@$(RUN) ruff format --check . && ruff check . && mypy && lint-imports
 
-test: tools test-tools check ## every test (CMD='-k words' for some), on a Kubernetes cluster those that CI has time for
-	@$(if $(CMD),,bash ci/cluster.sh build)
+test: tools test-tools check ## every test (CMD='-k words' for some), but for those on a Kubernetes cluster
 	@# tests run make as a user does, not as a child of this one, which would print more
-	@$(RUN) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS python -m pytest -m 'not long' $(CMD)
+	@$(RUN) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS python -m pytest -m 'not cluster' $(CMD)
 
-test-cluster: tools test-tools ## every test on a Kubernetes cluster: that of KUBECONFIG, else one that is built first (minutes)
+test-cluster: tools test-tools ## the tests on a Kubernetes cluster: that of KUBECONFIG, else one that is built first (minutes)
 	@bash ci/pulumi-kubernetes.sh
 	@bash ci/cluster.sh build
 	@$(RUN) python -m pytest -s tests/cluster

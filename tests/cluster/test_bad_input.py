@@ -40,7 +40,6 @@ def refusal(made: Deployment, seconds: float) -> str:
     return str(told.value)
 
 
-@pytest.mark.long
 def test_a_quota_and_an_image_are_corrected_one_after_the_other_and_up_finishes(made: Deployment) -> None:
     kubectl("create", "namespace", made.namespace)
     kubectl("--namespace", made.namespace, "create", "quota", "small", "--hard=pods=1")

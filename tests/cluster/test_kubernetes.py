@@ -62,7 +62,6 @@ def test_all_pods_at_once(deployment: Deployment) -> None:
     check(deployment, writer)
 
 
-@pytest.mark.long
 def test_a_changed_setting_replaces_the_nodes_one_by_one_without_a_failed_login(deployment: Deployment) -> None:
     """The files of running pods change a minute before the pods: what they run with must not, nor their hooks."""
     deployment.primary()
@@ -97,7 +96,6 @@ def test_a_changed_setting_of_the_service_fails_no_request(deployment: Deploymen
     assert requests.failures == []
 
 
-@pytest.mark.long
 def test_a_replica_that_loses_its_volume_copies_everything_again(deployment: Deployment) -> None:
     primary = deployment.primary()
     replica = next(pod for pod in deployment.pods("redis") if pod != primary)

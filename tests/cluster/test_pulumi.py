@@ -15,8 +15,7 @@ from infra.targets.kubernetes.kubectl import kubectl
 from tests.cluster.kit import ROOT, Deployment, eventually
 from tests.stack.kit import Stack
 
-# Pulumi's plugin takes long to build where it cannot be downloaded.
-pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.stack, pytest.mark.long]
+pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.stack]
 
 
 @pytest.fixture(name="stack")
@@ -78,7 +77,6 @@ def test_up_twice_a_change_by_hand_and_down(stack: Stack, deployment: Deployment
     assert "persistentvolumeclaim/data-redis-0" in claims
 
 
-@pytest.mark.long
 def test_what_a_former_version_applied_is_taken_over_and_data_goes_where_it_is_to(
     stack: Stack, deployment: Deployment
 ) -> None:

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"context"
 	"github.com/spf13/cobra"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
