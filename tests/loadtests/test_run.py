@@ -19,7 +19,9 @@ def test_a_good_service_passes(http_load: Load) -> None:
     assert http_load.run() == 0, http_load.output
 
     operations = http_load.found["operations"]
-    assert set(operations) == {"validate", "touch", "create", "revoke"}
+    assert {"validate", "touch", "create"} <= set(
+        operations
+    )  # of 300 starts none may be a logout, which is one in a hundred
     assert sum(each["answered"] for each in operations.values()) >= 100
     assert http_load.server.admin().zcard("session_index:{0}") == 0
 

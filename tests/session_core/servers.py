@@ -136,12 +136,19 @@ def wait_for(server: Server) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on: fixed, so that a restarted container is found again."""
+    """A port that nobody listens on, and that nobody was given: fixed, so that a restarted container is found again."""
     import socket
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return port
+
+
+_given: set[int] = set()
 
 
 def sweep() -> None:
