@@ -58,14 +58,16 @@ def read(path: Path) -> Config:
     try:
         found = Config.model_validate(text)
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, each['loc'])) or 'file'}: {each['msg']}"
-            for each in error.errors(include_url=False, include_input=False)
-        ]
-        raise ConfigError("\n".join([f"{path}: cannot be used", *lines])) from None
+        raise ConfigError(f"{path}: cannot be used\n{by_field(error)}") from None
     if problem := _unknown(found):
         raise ConfigError(f"{path}: {problem}")
     return found
+
+
+def by_field(error: ValidationError) -> str:
+    """What is wrong with a file, a line for each field, without what stands there: it may be a secret."""
+    details = error.errors(include_url=False, include_input=False)
+    return "\n".join(f"  {'.'.join(map(str, each['loc'])) or 'file'}: {each['msg']}" for each in details)
 
 
 def _unknown(config: Config) -> str:

@@ -2,14 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from conformance.finding import Finding
+from conformance.finding import Finding, without_failures
 from conformance.history import History
 from conformance.lab import Lab
 
@@ -87,6 +87,20 @@ def judges(experiment: Experiment, *ids: str) -> Callable[[Judge], Judge]:
             if each in TESTS:
                 raise ValueError(f"{each} has two judges")
             TESTS[each] = Test(experiment, judge)
+        return judge
+
+    return keep
+
+
+def judges_in_peace(experiment: Experiment, *ids: str) -> Callable[[Judge], Judge]:
+    """As `judges`, where nothing is done to the target: calls that failed leave unknown what they would have shown."""
+
+    def keep(judge: Judge) -> Judge:
+        @wraps(judge)
+        def answered(histories: Sequence[History]) -> Finding:
+            return without_failures(histories, judge(histories))
+
+        judges(experiment, *ids)(answered)
         return judge
 
     return keep

@@ -87,6 +87,11 @@ def converse(connection: socket.socket, commands: Sequence[Sequence[str]]) -> li
     return replies
 
 
+def pairs(reply: Reply) -> dict[str, Any]:
+    """A reply of names and values, which RESP2 tells as a list and RESP3 as a map."""
+    return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
+
+
 @contextlib.contextmanager
 def _as_wire_error(address: Address) -> Iterator[None]:
     try:

@@ -9,10 +9,10 @@ import time_machine
 
 from conformance.checkers.register import Seen, not_linearizable, sessions
 from conformance.checkers.sets import returns
-from conformance.finding import Finding, violated, without_failures
+from conformance.finding import Finding, violated
 from conformance.history import History, Op
 from conformance.lab import Lab
-from conformance.requirements import judges
+from conformance.requirements import judges, judges_in_peace
 from conformance.waiting import gather_limited
 from session_core.errors import SessionError
 
@@ -142,7 +142,7 @@ async def rotation(lab: Lab) -> None:
                 lab.recorder.probe("handle as id", opens=opened is not None, error="")
 
 
-@judges(expiry, "SES-TTL-001")
+@judges_in_peace(expiry, "SES-TTL-001")
 def ends_at_its_expiry(histories: Sequence[History]) -> Finding:
     """Search an order that explains every answer, for each session as a register with an expiry."""
     expected = "each session is alive until its expiry and gone after it, for every client"
@@ -157,7 +157,7 @@ def lives_as_long_as_it_was_asked_to(histories: Sequence[History]) -> Finding:
     return violated(f"expires_at - created_at is {TTL} s", wrong, {"sessions": len(made)}, looked=len(made))
 
 
-@judges(expiry, "SES-TTL-003")
+@judges_in_peace(expiry, "SES-TTL-003")
 def nothing_extends_what_does_not_slide(histories: Sequence[History]) -> Finding:
     """Compare the expiry in every answer with that of the create."""
     looked, wrong = 0, []
@@ -170,19 +170,17 @@ def nothing_extends_what_does_not_slide(histories: Sequence[History]) -> Finding
                     wrong.append(
                         f"{op.call} moved the expiry by {op.told['expires'] - first[op.asked['session']]:.3f} s"
                     )
-    return without_failures(
-        histories, violated("the expiry stays what it was", wrong, {"answers": looked}, looked=looked)
-    )
+    return violated("the expiry stays what it was", wrong, {"answers": looked}, looked=looked)
 
 
-@judges(wrong_clock, "SES-CLOCK-001")
+@judges_in_peace(wrong_clock, "SES-CLOCK-001")
 def the_clock_of_the_server_counts(histories: Sequence[History]) -> Finding:
     """Whoever made a session: it is given its TTL, and alive for everybody until its expiry."""
     given = lives_as_long_as_it_was_asked_to(histories)
     return given if given.status != "pass" else ends_at_its_expiry(histories)
 
 
-@judges(sliding, "SES-SLIDE-001")
+@judges_in_peace(sliding, "SES-SLIDE-001")
 def slides_while_it_is_used(histories: Sequence[History]) -> Finding:
     """A session that is read outlives its TTL, and one that is not does not."""
     kinds, wrong = {True: 0, False: 0}, []
@@ -197,11 +195,10 @@ def slides_while_it_is_used(histories: Sequence[History]) -> Finding:
             if not used and alive > TTL:
                 wrong.append(f"a session that nobody used was alive after {alive:.1f} s")
     looked = sum(kinds.values()) if all(kinds.values()) else 0
-    finding = violated(f"alive beyond {TTL} s if and only if it is read", wrong, {"sessions": looked}, looked=looked)
-    return without_failures(histories, finding)
+    return violated(f"alive beyond {TTL} s if and only if it is read", wrong, {"sessions": looked}, looked=looked)
 
 
-@judges(sliding, "SES-SLIDE-002")
+@judges_in_peace(sliding, "SES-SLIDE-002")
 def ends_at_its_absolute_lifetime(histories: Sequence[History]) -> Finding:
     """No answer shows a session alive, or promises it, beyond its absolute lifetime."""
     looked, wrong = 0, []
@@ -214,24 +211,19 @@ def ends_at_its_absolute_lifetime(histories: Sequence[History]) -> Finding:
                 wrong.append(f"alive {read.start - create.end:.2f} s after its create was answered")
             if read.told["alive"] and read.told["expires"] > create.told["created"] + LIFETIME + SLACK:
                 wrong.append(f"was promised {read.told['expires'] - create.told['created']:.2f} s")
-    return without_failures(
-        histories, violated(f"nothing lives longer than {LIFETIME} s", wrong, {"reads": looked}, looked=looked)
-    )
+    return violated(f"nothing lives longer than {LIFETIME} s", wrong, {"reads": looked}, looked=looked)
 
 
-@judges(revocation, "SES-REV-001")
+@judges_in_peace(revocation, "SES-REV-001")
 def revoked_at_once_and_for_good(histories: Sequence[History]) -> Finding:
     """No read that begins after a revocation was answered shows the session alive, whatever others do meanwhile."""
     found = [returns(history, faults=False) for history in histories]
     back = [f"{handle} was alive after its revocation" for each in found for handle in each.back]
     judged = sum(each.judged for each in found)
-    return without_failures(
-        histories,
-        violated("no revoked session is seen alive", back, {"revoked": judged, "back": len(back)}, looked=judged),
-    )
+    return violated("no revoked session is seen alive", back, {"revoked": judged, "back": len(back)}, looked=judged)
 
 
-@judges(revocation, "SES-REV-002")
+@judges_in_peace(revocation, "SES-REV-002")
 def the_reason_is_told(histories: Sequence[History]) -> Finding:
     """A read of a revoked session answers with the reason that came first."""
     looked, wrong = 0, []
@@ -245,36 +237,33 @@ def the_reason_is_told(histories: Sequence[History]) -> Finding:
                 wanted = reasons.get(read.asked["session"], ended.get(read.asked["session"]))
                 if read.told.get("reason") != wanted:
                     wrong.append(f"said {read.told.get('reason')!r} for {wanted!r}")
-    return without_failures(
-        histories, violated("the first reason is in the answer", wrong, {"reads": looked}, looked=looked)
-    )
+    return violated("the first reason is in the answer", wrong, {"reads": looked}, looked=looked)
 
 
-@judges(revocation, "SES-REV-003")
+@judges_in_peace(revocation, "SES-REV-003")
 def all_sessions_of_a_user_end(histories: Sequence[History]) -> Finding:
     """After everything of a user was revoked, nothing is listed."""
     listed = [op for history in histories for op in history.calls("list")]
     wrong = [f"{len(op.told['sessions'])} sessions are listed" for op in listed if op.told["sessions"]]
-    return without_failures(
-        histories, violated("nothing is listed afterwards", wrong, {"users": len(listed)}, looked=len(listed))
-    )
+    return violated("nothing is listed afterwards", wrong, {"users": len(listed)}, looked=len(listed))
 
 
-@judges(revocation, "SES-REV-004")
+@judges_in_peace(revocation, "SES-REV-004")
 def answers_have_one_order(histories: Sequence[History]) -> Finding:
     """Search an order that explains every answer, for each session."""
     expected = "one order of all calls on a session explains every answer"
     return _register(histories, expected, lambda seen: {"alive", "gone"} & {each.what for each in seen})
 
 
-@judges(counts, "SES-COUNT-001")
+@judges_in_peace(counts, "SES-COUNT-001")
 def counts_of_a_user_are_exact(histories: Sequence[History]) -> Finding:
     """Compare counts and lists with what was created and revoked before."""
     looked, wrong = 0, []
     for history in histories:
+        unsure = _unsure(history)
         for op in (*history.calls("count"), *history.calls("list")):
             user = op.asked.get("user")
-            if not user or user in _unsure(history):
+            if not user or user in unsure:
                 continue
             made = [each for each in history.calls("create") if each.asked["user"] == user and each.end < op.start]
             gone = [each for each in history.calls("revoke") if each.asked["user"] == user and each.end < op.start]
@@ -282,27 +271,23 @@ def counts_of_a_user_are_exact(histories: Sequence[History]) -> Finding:
             looked += 1
             if told != len(made) - len(gone):
                 wrong.append(f"{op.call} says {told}, and {len(made) - len(gone)} were alive")
-    return without_failures(
-        histories, violated("counts and lists say how many are alive", wrong, {"answers": looked}, looked=looked)
-    )
+    return violated("counts and lists say how many are alive", wrong, {"answers": looked}, looked=looked)
 
 
-@judges(counts, "SES-COUNT-002")
+@judges_in_peace(counts, "SES-COUNT-002")
 def the_count_of_everything_is_exact(histories: Sequence[History]) -> Finding:
     """Between two counts of all sessions is what was created and not revoked, where nobody else uses the target."""
     looked, wrong = 0, []
-    for history in histories:
+    for history in (each for each in histories if not _unsure(each)):
         more = len(history.calls("create")) - len(history.calls("revoke"))
         told = [op.told["count"] for op in history.calls("count") if not op.asked.get("user")]
-        looked += len(told) // 2 * (not _unsure(history))
-        if not _unsure(history) and told and told[-1] - told[0] != more:
+        looked += len(told) // 2
+        if told and told[-1] - told[0] != more:
             wrong.append(f"the count grew by {told[-1] - told[0]}, the sessions by {more}")
-    return without_failures(
-        histories, violated("the count of all sessions is exact", wrong, {"counts": looked}, looked=looked)
-    )
+    return violated("the count of all sessions is exact", wrong, {"counts": looked}, looked=looked)
 
 
-@judges(rotation, "SES-ROT-001")
+@judges_in_peace(rotation, "SES-ROT-001")
 def the_old_id_opens_nothing(histories: Sequence[History]) -> Finding:
     """Without a grace the old id ends with the rotation; with one it still opens the session."""
     seen = [each for history in histories for each in history.seen("rotation")]
@@ -311,29 +296,23 @@ def the_old_id_opens_nothing(histories: Sequence[History]) -> Finding:
         for each in seen
         if each["old_opens"] != (each["grace"] > 0)
     ]
-    return without_failures(
-        histories, violated("the old id works in its grace only", wrong, {"rotations": len(seen)}, looked=len(seen))
-    )
+    return violated("the old id works in its grace only", wrong, {"rotations": len(seen)}, looked=len(seen))
 
 
-@judges(rotation, "SES-ROT-002")
+@judges_in_peace(rotation, "SES-ROT-002")
 def the_session_goes_on_under_the_new_id(histories: Sequence[History]) -> Finding:
     """The new id is another one, opens the session, and its metadata is there."""
     seen = [each for history in histories for each in history.seen("rotation")]
     wrong = [str(each) for each in seen if not (each["renamed"] and each["new_opens"] and each["kept"])]
-    return without_failures(
-        histories, violated("the new id opens the same session", wrong, {"rotations": len(seen)}, looked=len(seen))
-    )
+    return violated("the new id opens the same session", wrong, {"rotations": len(seen)}, looked=len(seen))
 
 
-@judges(rotation, "SES-ID-001")
+@judges_in_peace(rotation, "SES-ID-001")
 def a_handle_opens_nothing(histories: Sequence[History]) -> Finding:
     """The public name of a session is refused in place of its id."""
     seen = [each for history in histories for each in history.seen("handle as id")]
     wrong = ["a handle opened its session" for each in seen if each["opens"]]
-    return without_failures(
-        histories, violated("a handle is refused as an id", wrong, {"tries": len(seen)}, looked=len(seen))
-    )
+    return violated("a handle is refused as an id", wrong, {"tries": len(seen)}, looked=len(seen))
 
 
 def _unsure(history: History) -> set[str]:
@@ -356,4 +335,4 @@ def _register(histories: Sequence[History], expected: str, shows: Callable[[Coll
     evidence = {"sessions": looked, "undecided": len(unknown)}
     if unknown and not wrong:
         return Finding("unknown", expected, f"the search gave up on {len(unknown)} sessions", evidence)
-    return without_failures(histories, violated(expected, wrong, evidence, looked=looked))
+    return violated(expected, wrong, evidence, looked=looked)

@@ -9,7 +9,7 @@ from conformance.finding import Finding, violated
 from conformance.history import History
 from conformance.lab import EngineError, Lab
 from conformance.requirements import judges
-from conformance.wire import Reply, WireError
+from conformance.wire import Reply, WireError, pairs
 from session_core.address import Address
 
 WAIT_MS = 1000
@@ -37,8 +37,7 @@ async def kept(lab: Lab) -> None:
 def _ask(lab: Lab) -> None:
     for node in lab.target.nodes:
         reply = administer(lab, node, "CONFIG", "GET", *KEPT)
-        settings = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
-        lab.recorder.probe("settings", node=node.host, **settings)
+        lab.recorder.probe("settings", node=node.host, **pairs(reply))
 
 
 def administer(lab: Lab, node: Address, *words: str) -> Reply:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 from conformance.checkers.limit import longest_list, most_at_once
-from conformance.finding import Finding, violated, without_failures
+from conformance.finding import Finding, violated
 from conformance.history import History
 from conformance.lab import Lab
-from conformance.requirements import judges
+from conformance.requirements import judges_in_peace
 
 LIMIT = 3
 CLIENTS = 4
@@ -26,7 +26,7 @@ async def crowd(lab: Lab) -> None:
         await asyncio.gather(*(clients[0].list(user) for user in users))
 
 
-@judges(crowd, "SES-LIMIT-001")
+@judges_in_peace(crowd, "SES-LIMIT-001")
 def never_more_than_the_limit(histories: Sequence[History]) -> Finding:
     """Sweep over the lifetimes that are certain, and look at every listing."""
     most = max((most_at_once(history) for history in histories), default=0)
@@ -37,11 +37,10 @@ def never_more_than_the_limit(histories: Sequence[History]) -> Finding:
     ]
     reached = listed == LIMIT
     evidence = {"creates": created, "most_at_once": most, "longest_list": listed}
-    finding = violated(f"at most {LIMIT} live sessions of a user", problems, evidence, looked=created * reached)
-    return without_failures(histories, finding)
+    return violated(f"at most {LIMIT} live sessions of a user", problems, evidence, looked=created * reached)
 
 
-@judges(crowd, "SES-LIMIT-002")
+@judges_in_peace(crowd, "SES-LIMIT-002")
 def who_has_to_go_is_told(histories: Sequence[History]) -> Finding:
     """Every session that is not in the last list was named by the create that evicted it, exactly once."""
     looked, wrong = 0, []
@@ -56,5 +55,4 @@ def who_has_to_go_is_told(histories: Sequence[History]) -> Finding:
             looked += len(missing)
             if sorted(evicted) != sorted(missing):
                 wrong.append(f"{len(missing)} are gone, and {len(evicted)} were told")
-    finding = violated("each evicted session is told once", wrong, {"evicted": looked}, looked=looked)
-    return without_failures(histories, finding)
+    return violated("each evicted session is told once", wrong, {"evicted": looked}, looked=looked)

@@ -16,7 +16,7 @@ from conformance.finding import Finding, violated
 from conformance.history import Fields, History
 from conformance.lab import Lab
 from conformance.requirements import judges
-from conformance.wire import Login, LoginError, WireError, converse
+from conformance.wire import Login, LoginError, WireError, converse, pairs
 from session_core.address import Address
 
 DANGEROUS: tuple[tuple[str, ...], ...] = (
@@ -80,8 +80,7 @@ def _knock(lab: Lab) -> None:
     announced = (*lab.target.nodes, *lab.target.sentinels)
     if lab.target.admin:
         for node in lab.target.nodes:
-            told = administer(lab, node, "ACL", "GETUSER", "default")
-            user = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
+            user = pairs(administer(lab, node, "ACL", "GETUSER", "default"))
             lab.recorder.probe("default user", address=str(node), on="off" not in user["flags"])
     for address in announced:
         lab.recorder.probe("plain", address=str(address), answer=_plain(lab, address))

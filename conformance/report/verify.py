@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from conformance.config import by_field
 from conformance.history import History
 from conformance.report import HISTORIES, JSON, digest
 from conformance.report.model import Line, ProfileLine, Report, rejudged
@@ -40,9 +41,7 @@ def read(directory: Path) -> Report:
     except OSError as error:
         raise ReportError(f"{directory}: not a report that can be checked: {error}") from None
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-    lines = [f"  {'.'.join(map(str, each['loc'])) or 'file'}: {each['msg']}" for each in details]
-    raise ReportError("\n".join([f"{directory / JSON}: not a report that can be checked", *lines]))
+        raise ReportError(f"{directory / JSON}: not a report that can be checked\n{by_field(error)}") from None
 
 
 def verify(directory: Path) -> Verified:
