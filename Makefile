@@ -13,7 +13,7 @@ THRESHOLDS ?= $(firstword $(wildcard $(patsubst %,loadtests/thresholds/%.yaml,$(
 RUN := . ci/env.sh &&
 PULUMI := $(RUN) pulumi --non-interactive --stack $(STACK)
 
-.PHONY: help up down status logs redis-cli session-env load capacity render cluster cluster-down env tools test-tools check test test-cluster prove
+.PHONY: help up down status logs redis-cli session-env load capacity render cluster cluster-down env tools test-tools check test prove
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -74,18 +74,12 @@ check: ## formatting, lint, types, architecture
 	@bash ci/python.sh
 	@$(RUN) ruff format --check . && ruff check . && mypy && lint-imports
 
-test: tools test-tools check ## every test (CMD='-k words' for some), but for those on a Kubernetes cluster
+test: tools test-tools check ## every test (CMD='-k words' or CMD=tests/cluster for some)
 	@# tests run make as a user does, not as a child of this one, which would print more
-	@$(RUN) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS python -m pytest -m 'not cluster' $(CMD)
-
-test-cluster: tools test-tools ## the tests on a Kubernetes cluster: that of KUBECONFIG, else one that is built first (minutes)
-	@bash ci/pulumi-kubernetes.sh
-	@bash ci/cluster.sh build
-	@$(RUN) python -m pytest -s tests/cluster
+	@$(RUN) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS python -m pytest $(CMD)
 
 prove: tools test-tools ## what takes longer than a test: mutants of the Lua, more histories and failovers, every broken deployment
 	@$(RUN) python -m tests.mutation
 	@$(RUN) KIT_TEST_MODEL_EXAMPLES=400 KIT_TEST_FAILOVERS=5 python -m pytest -s tests/session_core/test_{model,histories}.py
 	@$(RUN) KIT_TEST_MATRIX=. python -m pytest -s tests/conformance/test_matrix.py
-	@$(MAKE) --no-print-directory test-cluster
 	@$(RUN) conformance run --kills 20 --out conformance-report

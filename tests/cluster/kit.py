@@ -25,6 +25,8 @@ CLIENT = "client"
 IN_POD = (Path(__file__).parent / "in_pod.py").read_text()
 MASTER = "mymaster"
 CLUSTER = ("bash", str(ROOT / "ci" / "cluster.sh"))
+BUILD = ("bash", "-c", 'ci=$1; "$ci/cluster.sh" build && "$ci/pulumi-kubernetes.sh"', "build", str(ROOT / "ci"))
+"""What our own cluster consists of, and Pulumi's plugin for any; minutes, once."""
 T = TypeVar("T")
 
 
