@@ -70,4 +70,4 @@ def _deployment(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         deployment.start_client()
         yield deployment
     finally:
-        deployment.kubectl("delete", "namespace", deployment.namespace, "--ignore-not-found", timeout=180)
+        deployment.remove()

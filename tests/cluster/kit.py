@@ -102,6 +102,12 @@ class Deployment:
     def apply(self) -> None:
         self.kubectl("apply", "--server-side", *self.files)
 
+    def remove(self) -> None:
+        """Remove the namespace. Pods go first: Kubernetes looks late again for those that may take long to stop."""
+        self.kubectl("delete", "statefulset,deployment,replicaset", "--all", "--cascade=orphan")
+        self.kubectl("delete", "pod", "--all", "--grace-period=1")
+        self.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", timeout=180)
+
     def objects(self, file: str) -> list[dict[str, Any]]:
         """The objects of a rendered file."""
         return list(yaml.safe_load_all((self.out / "manifests" / file).read_text()))
@@ -183,10 +189,13 @@ class Stream:
 
     deployment: Deployment
     program: str = "write"
+    environment: Sequence[str] = ()
+    """NAME=VALUE, of the program."""
     said: list[dict[str, Any]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        command = self.deployment.command("exec", "-i", CLIENT, "--", "python3", "-c", IN_POD, self.program)
+        program = ("env", *self.environment, "python3", "-c", IN_POD, self.program)
+        command = self.deployment.command("exec", "-i", CLIENT, "--", *program)
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -26,7 +26,7 @@ def _made(kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     try:
         yield deployment
     finally:
-        deployment.kubectl("delete", "namespace", deployment.namespace, "--ignore-not-found", timeout=180)
+        deployment.remove()
 
 
 def refusal(made: Deployment, seconds: float) -> str:
@@ -40,7 +40,7 @@ def refusal(made: Deployment, seconds: float) -> str:
     return str(told.value)
 
 
-def test_a_quota_and_an_image_are_corrected_one_after_the_other_and_up_finishes(made: Deployment) -> None:
+def test_a_quota_an_image_and_privileges_are_corrected_one_after_the_other_and_up_finishes(made: Deployment) -> None:
     kubectl("create", "namespace", made.namespace)
     kubectl("--namespace", made.namespace, "create", "quota", "small", "--hard=pods=1")
     made.render(f"redisImage={MISSING}")
@@ -58,6 +58,15 @@ def test_a_quota_and_an_image_are_corrected_one_after_the_other_and_up_finishes(
     assert "exceeded quota" not in said
 
     made.render()
+    manifest = made.out / "manifests" / "20-redis.yaml"
+    rendered = manifest.read_text()
+    manifest.write_text(rendered.replace("runAsNonRoot: true", "runAsNonRoot: false"))
+    made.apply()
+    said = refusal(made, 90)
+    assert "  statefulset/redis: " in said
+    assert 'violates PodSecurity "restricted:latest": runAsNonRoot != true' in said
+
+    manifest.write_text(rendered)
     made.apply()
     ManifestsProvider().create({"namespace": made.namespace})
     made.primary()

@@ -33,8 +33,7 @@ def _stack(kubeconfig: Path, tmp_path: Path) -> Iterator[Stack]:
             stack.set(f"kubernetes.{key}", value)
         yield stack
     finally:
-        deployment = Deployment(kubeconfig, stack.name, tmp_path)
-        deployment.kubectl("delete", "namespace", deployment.namespace, "--ignore-not-found", timeout=180)
+        Deployment(kubeconfig, stack.name, tmp_path).remove()
         stack.remove()
 
 
