@@ -8,6 +8,7 @@ import yaml
 from cryptography import x509
 
 from infra.outputs import read as read_outputs
+from infra.render.kubernetes.documents import manifest
 from infra.targets.command import OUTPUTS_FILE, SECRETS_FILE
 from infra.targets.kubernetes.__main__ import main
 
@@ -75,6 +76,12 @@ def test_certificates_are_valid_for_the_names_that_pods_are_reached_by(tmp_path:
             certificate = x509.load_pem_x509_certificate(certificates[part]["cert_pem"].encode())
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             assert name in names.get_values_for_type(x509.DNSName)
+
+
+@pytest.mark.parametrize("name", ["7123e45", "08", "1_000", "+.5", "1e3", "-0o7", "0B1", "1.", "y", "N", "on", "1:30"])
+def test_a_text_is_a_text_for_kubernetes_too(name: str) -> None:
+    """Its reader (YAML 1.1 of go-yaml, sigs.k8s.io/yaml) has more truth values and numbers than PyYAML."""
+    assert manifest([{"name": name}]) == f"---\nname: '{name}'\n"
 
 
 @pytest.mark.parametrize(

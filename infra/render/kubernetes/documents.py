@@ -1,10 +1,14 @@
 """Objects as text."""
 
+import re
 from collections.abc import Sequence
 
 import yaml
 
 from infra.render.kubernetes.objects import Object
+
+OTHER_READERS = re.compile(r"[yYnN]|[-+]?\.?[0-9][0-9._]*([eE][-+]?[0-9_]+)?|[-+]?0[oObBxX][0-9a-fA-F_]+")
+"""Texts that PyYAML reads as such without quotes, and Kubernetes as truth values or numbers, such as 7123e45."""
 
 
 def manifest(objects: Sequence[Object]) -> str:
@@ -21,7 +25,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = "|" if "\n" in text else "'" if OTHER_READERS.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)
