@@ -145,7 +145,7 @@ class KubernetesTarget(Section):
     redis_storage: Quantity = "2Gi"
     """Size of the volume of each Redis node; an existing volume keeps its size"""
     anti_affinity: Literal["required", "preferred"] = "required"
-    """Whether nodes of one kind must run on different machines, or only should"""
+    """Whether Redis nodes, and Sentinels, must run on different machines, or only should"""
     chart: Literal["bitnami", "cagriekin", "cloudpirates"] = "cagriekin"
     """Helm chart of Redis and the Sentinels, with redisSource helm"""
     password_generation: int = Field(default=1, ge=1)

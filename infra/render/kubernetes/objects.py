@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from infra.render.kubernetes.names import Cluster
+from infra.render.kubernetes.names import REDIS, SENTINEL, Cluster
 
 Object = dict[str, Any]
 """A Kubernetes object, or a part of one, as it stands in YAML."""
@@ -100,8 +100,9 @@ def projected(volume: str, *sources: Object) -> Object:
 
 
 def _apart(cluster: Cluster, part: str) -> Object:
+    """Only nodes have to be apart: an update of a Deployment has one pod more than there may be machines."""
     term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": cluster.labels(part)}}
-    if cluster.target.anti_affinity == "required":
+    if cluster.target.anti_affinity == "required" and part in (REDIS, SENTINEL):
         return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
     preferred = [{"weight": 100, "podAffinityTerm": term}]
     return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
