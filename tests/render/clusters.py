@@ -5,7 +5,7 @@ from functools import cache
 
 from infra.render.kubernetes import Cluster, Object, plain_objects, secret_objects
 from infra.render.kubernetes.objects import digest
-from infra.service import KeycloakSpec, ServiceSpec
+from infra.service import KeycloakSpec, ServiceSpec, TelemetrySpec
 from infra.spec import DeploymentSpec, KubernetesTarget, RedisSpec, SentinelSpec
 from infra.values import MEBIBYTE
 from tests.render.deployments import AUTHORITY, GIVEN, KEYCLOAK_CA, PASSWORDS
@@ -24,6 +24,7 @@ CLUSTERS = {
                 client_secret=True,
                 ca_pem=KEYCLOAK_CA,
             ),
+            telemetry=TelemetrySpec(endpoint="http://collector:4318"),
             target=KubernetesTarget(
                 namespace="logins",
                 cluster_domain="example.internal",

@@ -5,14 +5,17 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
+from infra.render.compose import compose_yaml
 from infra.render.entrypoints import script
 from infra.render.kubernetes import Cluster, Object, plain_objects
 from infra.render.kubernetes.documents import manifest
 from infra.render.passwords import ADMIN_TOKEN
-from infra.spec import KubernetesTarget
+from infra.spec import ComposeTarget, KubernetesTarget
 from tests.render.clusters import CLUSTERS, plain, secrets
 from tests.render.deployments import AUTHORITY, PASSWORDS
 
@@ -214,6 +217,15 @@ def test_the_service_is_never_short_of_an_instance_in_an_update(name: str) -> No
     assert container["lifecycle"]["preStop"]["exec"]["command"][0] == "sleep"
 
 
+def test_the_service_is_told_all_that_it_is_told_on_compose(name: str) -> None:
+    there = CLUSTERS[name].spec.model_copy(update={"target": ComposeTarget()})
+    told = yaml.safe_load(compose_yaml(there, "dev"))["services"]["session-1"]["environment"]
+    (container,) = pods(name)["session"]["spec"]["containers"]
+    environment = {each["name"]: each["value"] for each in container["env"]}
+    own = {"REDIS_URL", "SESSION_CLIENT_IP_HEADER"}  # differ by target
+    assert {key: environment.get(key) for key in told.keys() - own} == {key: told[key] for key in told.keys() - own}
+
+
 def test_at_most_one_of_each_part_is_evicted_at_a_time(name: str) -> None:
     budgets = objects(name, "PodDisruptionBudget")
     assert {part for _, part in budgets} == {"redis", "sentinel", "session"}
@@ -262,3 +274,11 @@ def test_the_network_lets_through_what_is_needed_and_nothing_else(name: str) -> 
         *((source, "session", 8443) for source in ("client", "stranger")),
         *((source, "exporter", 9121) for source in ("client", "stranger")),
     }
+
+
+def test_the_service_reaches_what_is_outside_by_its_port_and_no_other(name: str) -> None:
+    spec = CLUSTERS[name].spec
+    outside = {urlsplit(url).port for url in (spec.keycloak.server_url, spec.telemetry.endpoint) if url}
+    for (_, part), policy in objects(name, "NetworkPolicy").items():
+        anywhere = [each["port"] for rule in policy["spec"]["egress"] if "to" not in rule for each in rule["ports"]]
+        assert set(anywhere) == {53} | (outside if part == "session" else set()), part

@@ -4,7 +4,6 @@ from urllib.parse import urlsplit
 
 from infra.render.kubernetes.names import (
     EXPORTER,
-    HTTPS_PORT,
     REDIS,
     REDIS_PORT,
     SENTINEL,
@@ -20,6 +19,8 @@ CLIENT = {"redis-session-kit/client": "true"}
 """Label of the pods of applications that use the session library themselves, in whatever namespace."""
 DNS = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
 
+PORTS = {"https": 443, "http": 80}
+
 
 def network_policies(cluster: Cluster) -> list[Object]:
     """One policy for each kind of pods. What anybody may reach has TLS and asks for a credential.
@@ -31,7 +32,7 @@ def network_policies(cluster: Cluster) -> list[Object]:
     clients = [_pods(cluster, SESSION), {"namespaceSelector": {}, "podSelector": {"matchLabels": CLIENT}}]
     to_stores = [_to([redis], cluster.redis_port), _to([sentinel], SENTINEL_PORT), DNS]
     readers = [
-        _policy(cluster, SESSION, [{"ports": _ports(SERVICE_PORT)}], [*to_stores, *_to_keycloak(cluster)]),
+        _policy(cluster, SESSION, [{"ports": _ports(SERVICE_PORT)}], [*to_stores, *_to_others(cluster)]),
         _policy(cluster, EXPORTER, [_from([{"namespaceSelector": {}}], EXPORTER_PORT)], to_stores),
     ]
     if cluster.chart:
@@ -48,10 +49,10 @@ def network_policies(cluster: Cluster) -> list[Object]:
     ]
 
 
-def _to_keycloak(cluster: Cluster) -> list[Object]:
-    """Its port, wherever it is: a policy knows addresses, and a name has changing ones."""
-    url = urlsplit(cluster.spec.keycloak.server_url)
-    return [{"ports": _ports(url.port or HTTPS_PORT)}] if url.hostname else []
+def _to_others(cluster: Cluster) -> list[Object]:
+    """Ports of Keycloak and of who receives traces, wherever they are: a policy knows no names."""
+    urls = [urlsplit(url) for url in (cluster.spec.keycloak.server_url, cluster.spec.telemetry.endpoint)]
+    return [{"ports": _ports(url.port or PORTS[url.scheme])} for url in urls if url.hostname]
 
 
 def _policy(cluster: Cluster, part: str, ingress: list[Object], egress: list[Object]) -> Object:

@@ -16,7 +16,13 @@ from infra.render.kubernetes.objects import (
     pod_template,
     projected,
 )
-from infra.render.session_settings import connection, login_secrets, login_settings, session_settings
+from infra.render.session_settings import (
+    connection,
+    login_secrets,
+    login_settings,
+    session_settings,
+    trace_settings,
+)
 from infra.render.topology import KEYCLOAK_CA, SECRETS, SERVICE_PORT, TLS
 
 USER = 10_001
@@ -103,6 +109,7 @@ def _session(cluster: Cluster) -> Object:
         | sentinel_user(cluster)
         | session_settings(cluster.spec)
         | login_settings(cluster.spec)
+        | trace_settings(cluster.spec)
         | ({"SESSION_CLIENT_IP_HEADER": header} if header else {})
         | {"SESSION_TLS_CERT_FILE": f"{TLS}/node.crt", "SESSION_TLS_KEY_FILE": f"{TLS}/node.key"}
     )
