@@ -78,6 +78,10 @@ def test_certificates_are_valid_for_the_names_that_pods_are_reached_by(tmp_path:
             assert name in names.get_values_for_type(x509.DNSName)
 
 
+def test_a_name_may_be_as_long_as_labels_and_certificates_let_it(tmp_path: Path) -> None:
+    assert run(tmp_path / "out", "--name", 54 * "a", "--set", "kubernetes.namespace=x") == 0
+
+
 @pytest.mark.parametrize("name", ["7123e45", "08", "1_000", "+.5", "1e3", "-0o7", "0B1", "1.", "y", "N", "on", "1:30"])
 def test_a_text_is_a_text_for_kubernetes_too(name: str) -> None:
     """Its reader (YAML 1.1 of go-yaml, sigs.k8s.io/yaml) has more truth values and numbers than PyYAML."""
@@ -91,6 +95,8 @@ def test_a_text_is_a_text_for_kubernetes_too(name: str) -> None:
         (["--stack", "nowhere"], "stacks/Pulumi.nowhere.yaml does not exist"),
         (["--set", "kubernetes.antiAffinity=perhaps"], "must be one of required, preferred"),
         (["--name", "My_Stack"], "redis-session-kit-My_Stack cannot be the name of a namespace"),
+        (["--name", 55 * "a", "--set", "kubernetes.namespace=x"], "aaa cannot be the name of a deployment"),
+        (["--name", "büro", "--set", "kubernetes.namespace=x"], "büro cannot be the name of a deployment"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(

@@ -15,7 +15,7 @@ from infra.render.passwords import ADMIN_TOKEN, USERS
 from infra.render.session_settings import login_secrets
 from infra.spec import DeploymentSpec
 from infra.targets.kubernetes.exported import outputs
-from infra.targets.kubernetes.manifests import check_namespace, manifests
+from infra.targets.kubernetes.manifests import check_names, manifests
 from infra.targets.kubernetes.provider import ManifestsProvider, PreflightProvider, identity
 from infra.targets.kubernetes.resources import resources, with_secrets
 
@@ -50,7 +50,7 @@ class KubernetesDeployment(pulumi.ComponentResource):
         super().__init__("redis-session-kit:kubernetes:KubernetesDeployment", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         cluster = Cluster(spec, name)
-        check_namespace(cluster)
+        check_names(cluster)
         if cluster.chart:
             raise pulumi.RunError(
                 "redisSource helm: `make render` writes manifests and values; Pulumi runs no Helm here"

@@ -25,7 +25,7 @@ from infra.targets.command import (
     wanted,
 )
 from infra.targets.kubernetes.exported import outputs
-from infra.targets.kubernetes.manifests import NamespaceError, check_namespace, manifests
+from infra.targets.kubernetes.manifests import NameRefusedError, check_names, manifests
 
 MANIFESTS, SECRET_MANIFESTS = "manifests", "secrets"
 VALUES_FILE = "values.yaml"
@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = given_secrets(asked.secret)
         cluster = Cluster(wanted(asked.stack, asked.set, "kubernetes", given), asked.name or asked.stack)
-        check_namespace(cluster)
+        check_names(cluster)
         out: Path = asked.out.expanduser().absolute()
         kept = kept_in(out, asked.secrets, renew_certificates=asked.renew_certificates)
         kept = of_generation(kept, cluster.target.password_generation)
         render(cluster, out, completed(kept, cluster.name, cluster.own_certificates), given)
-    except (RefusedError, NamespaceError, SpecError, SecretsError, OSError, yaml.YAMLError) as error:
+    except (RefusedError, NameRefusedError, SpecError, SecretsError, OSError, yaml.YAMLError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     for warning in warnings(cluster.spec):

@@ -1,5 +1,6 @@
 """All manifests of a deployment: those for everybody, and the Secrets; the same with and without Pulumi."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -14,10 +15,12 @@ from infra.render.kubernetes.objects import digest
 from infra.values import DnsLabel
 
 VALUES = Path(__file__).parents[3] / "helm-values"
+LABEL = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,52}[A-Za-z0-9])?"
+"""Of an object (Kubernetes: Labels and Selectors), and short enough for the authority's common name (RFC 5280: 64)."""
 
 
-class NamespaceError(ValueError):
-    """The name of a namespace that cannot be."""
+class NameRefusedError(ValueError):
+    """A name that Kubernetes or a certificate would not take."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,21 @@ def _over(below: Object, above: Object) -> Object:
     return {key: value for key, value in merged.items() if value is not None}
 
 
-def check_namespace(cluster: Cluster) -> None:
-    """Whether Kubernetes would take the namespace, whose default is made from the name of the stack.
+def check_names(cluster: Cluster) -> None:
+    """Whether Kubernetes would take the namespace, which is made from the name of the stack by default, and that name.
 
     Raises:
-        NamespaceError: it would not.
+        NameRefusedError: it would not.
 
     """
     try:
         TypeAdapter(DnsLabel).validate_python(cluster.namespace)
     except ValidationError:
-        raise NamespaceError(
+        raise NameRefusedError(
             f"{cluster.namespace} cannot be the name of a namespace: choose another one with kubernetes.namespace"
         ) from None
+    if not re.fullmatch(LABEL, cluster.name):
+        raise NameRefusedError(
+            f"{cluster.name} cannot be the name of a deployment on Kubernetes, whose objects have it as a label: "
+            "at most 54 of the characters A-Z a-z 0-9 . _ -, the first and the last a letter or a digit"
+        )
