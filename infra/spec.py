@@ -154,6 +154,8 @@ class KubernetesTarget(Section):
     """Issuer of cert-manager, as Issuer/NAME or ClusterIssuer/NAME; empty for the kit's own authority"""
     certificate_authority: Certificates = ""
     """PEM of the authority behind certificateIssuer, which everybody is to trust"""
+    image_pull_secret: DnsName = ""
+    """Secret with the credential of a private registry (kubernetes.io/dockerconfigjson); empty for none"""
     priority_class: DnsName = ""
     """PriorityClass of all pods; empty for the cluster's default"""
     service_max_replicas: int = Field(default=0, ge=0, le=50)

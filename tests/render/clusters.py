@@ -33,6 +33,7 @@ CLUSTERS = {
                 anti_affinity="preferred",
                 certificate_issuer="ClusterIssuer/internal",
                 certificate_authority=KEYCLOAK_CA,
+                image_pull_secret="registry",
                 priority_class="sessions",
                 service_max_replicas=6,
                 gateway="edge/public",

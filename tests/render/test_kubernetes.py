@@ -85,6 +85,14 @@ def test_every_pod_has_least_privilege_and_bounds(name: str) -> None:
         assert container["resources"]["limits"]["memory"] == container["resources"]["requests"]["memory"]
 
 
+def test_every_pod_has_the_credential_of_the_registry_and_the_priority_that_are_asked_for(name: str) -> None:
+    target = CLUSTERS[name].target
+    for part, template in pods(name).items():
+        found = [each["name"] for each in template["spec"].get("imagePullSecrets", [])]
+        assert found == ([target.image_pull_secret] if target.image_pull_secret else []), part
+        assert template["spec"].get("priorityClassName", "") == target.priority_class, part
+
+
 def test_no_file_of_a_pod_is_mounted_by_a_path_inside_of_a_volume(name: str) -> None:
     """Such a mount becomes empty when the ConfigMap or Secret changes, and with it the hook that hands over."""
     for container in containers(name):

@@ -43,7 +43,9 @@ def digest(*texts: object) -> str:
 
 def pod_template(cluster: Cluster, part: str, files: str, user: int, spec: Object) -> Object:
     """The pods of `part`, which run as `user`; `files` is the digest of what they read."""
-    priority = {"priorityClassName": cluster.target.priority_class} if cluster.target.priority_class else {}
+    priority_class, pull_secret = cluster.target.priority_class, cluster.target.image_pull_secret
+    priority = {"priorityClassName": priority_class} if priority_class else {}
+    registry = {"imagePullSecrets": [{"name": pull_secret}]} if pull_secret else {}
     return {
         "metadata": {"labels": cluster.labels(part), "annotations": {"redis-session-kit/files": files}},
         "spec": {
@@ -69,6 +71,7 @@ def pod_template(cluster: Cluster, part: str, files: str, user: int, spec: Objec
             ],
         }
         | priority
+        | registry
         | spec,
     }
 
