@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from tests.docs.running import run_shell
 from tests.docs.snippets import Snippet, cluster_snippets
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
+CHANGED = ("redisMaxmemory=272mb", "kubernetes.passwordGeneration=2")
+NODES = [*Deployment.pods("redis"), *Deployment.pods("sentinel")]
+PORTS = {"redis": "6379", "sentinel": "26379"}
 
 
 def check(deployment: Deployment, writer: Writer) -> None:
@@ -20,6 +24,28 @@ def check(deployment: Deployment, writer: Writer) -> None:
     assert writer.lost() == []
     assert deployment.primaries() == [deployment.primary()]
     assert deployment.warnings("FailedPreStopHook") == []
+
+
+def password_of_sessions(deployment: Deployment) -> str:
+    """Of the ACL user `sessions`, in its present generation."""
+    return str(json.loads((deployment.out / "secrets.json").read_text())["passwords"]["sessions"])
+
+
+@pytest.fixture(name="first_password", scope="module")
+def _first_password(deployment: Deployment) -> str:
+    """That of the first generation: of whoever asks first."""
+    return password_of_sessions(deployment)
+
+
+def answers(deployment: Deployment, password: str, pods: Sequence[str] = NODES) -> list[str]:
+    """What each node says to a password of the user `sessions`: OK, WRONGPASS, or nothing where it does not run."""
+
+    def answer(pod: str) -> str:
+        login = ("--tls", "--cacert", "/run/kit/tls/ca.crt", "-p", PORTS[pod.partition("-")[0]], "AUTH", "sessions")
+        said = deployment.kubectl("exec", pod, "--", "redis-cli", *login, password, check=False)
+        return said.partition(" ")[0].strip()
+
+    return [answer(pod) for pod in pods]
 
 
 def test_a_first_session_goes_through_the_session_service(deployment: Deployment) -> None:
@@ -55,17 +81,19 @@ def test_a_primary_that_is_killed_is_replaced(deployment: Deployment) -> None:
 
 def test_all_pods_at_once(deployment: Deployment) -> None:
     deployment.primary()
-    everything = [*deployment.pods("redis"), *deployment.pods("sentinel")]
     with Writer(deployment) as writer:
-        deployment.kubectl("delete", "pod", *everything, timeout=180)
+        deployment.kubectl("delete", "pod", *NODES, timeout=180)
         writer.wait_for(100, 150)
     check(deployment, writer)
 
 
-def test_a_changed_setting_replaces_the_nodes_one_by_one_without_a_failed_login(deployment: Deployment) -> None:
+def test_a_changed_setting_and_new_passwords_replace_the_nodes_one_by_one_without_a_failed_login(
+    deployment: Deployment, first_password: str
+) -> None:
     """The files of running pods change a minute before the pods: what they run with must not, nor their hooks."""
     deployment.primary()
-    deployment.render("redisMaxmemory=272mb")
+    deployment.render(*CHANGED)
+    second = password_of_sessions(deployment)
     files = [each for each in deployment.objects("20-redis.yaml") if each["kind"] == "ConfigMap"]
     shown = "/run/files/redis-0/redis.conf"
     with Writer(deployment) as writer:
@@ -76,6 +104,9 @@ def test_a_changed_setting_replaces_the_nodes_one_by_one_without_a_failed_login(
             lambda: re.search(maxmemory, deployment.kubectl("exec", "redis-0", "--", "cat", shown)),
             150,
         )
+        # Whoever is replaced first: nodes of before take the new password already.
+        assert first_password != second
+        assert set(answers(deployment, second)) == {"OK"}
         deployment.apply()
         deployment.rolled_out(300)
         for pod in deployment.pods("redis"):
@@ -87,10 +118,36 @@ def test_a_changed_setting_replaces_the_nodes_one_by_one_without_a_failed_login(
 
 
 def test_a_changed_setting_of_the_service_fails_no_request(deployment: Deployment) -> None:
-    deployment.render("redisMaxmemory=272mb", "sessionTtlSeconds=7200")
+    deployment.render(*CHANGED, "sessionTtlSeconds=7200")
     with Stream(deployment, "verify") as requests:
         deployment.apply()
         deployment.rolled_out()
+        requests.wait_for(50)
+    print(f"{len(requests.said)} requests, longest gap {requests.longest_gap:.1f} s")
+    assert requests.failures == []
+
+
+def test_an_autoscaler_comes_and_goes_without_a_failed_request(deployment: Deployment) -> None:
+    """It gets the number of instances, which its manifest leaves to it, and leaves them where it is taken away."""
+
+    def instances() -> int:
+        return int(deployment.kubectl("get", "deployment", "session", "--output", "jsonpath={.spec.replicas}"))
+
+    wanted = instances()
+    with Stream(deployment, "verify") as requests:
+        deployment.render(*CHANGED, "sessionTtlSeconds=7200", "kubernetes.serviceMaxReplicas=4")
+        deployment.apply()
+        print(f"{wanted} instances, {instances()} after the apply")
+        scaled = "jsonpath={.status.desiredReplicas}"
+        eventually(
+            "the autoscaler has the number",
+            lambda: deployment.kubectl("get", "hpa", "session", "--output", scaled) == str(wanted) == str(instances()),
+        )
+        deployment.rolled_out()
+        deployment.render(*CHANGED, "sessionTtlSeconds=7200")
+        deployment.apply()
+        deployment.kubectl("delete", "hpa", "session")
+        assert instances() == wanted
         requests.wait_for(50)
     print(f"{len(requests.said)} requests, longest gap {requests.longest_gap:.1f} s")
     assert requests.failures == []
@@ -119,3 +176,20 @@ def test_a_snippet_of_the_documents_works(deployment: Deployment, snippet: Snipp
     namespaced = f"kubectl config set-context --current --namespace {deployment.namespace} >/dev/null\n{snippet.text}"
     mine = Snippet(snippet.path, snippet.line, snippet.needs, snippet.language, namespaced)
     run_shell(mine, {"KUBECONFIG": str(kubeconfig)})
+
+
+def test_passwords_of_the_generation_before_the_last_are_refused(deployment: Deployment, first_password: str) -> None:
+    """By nodes that are replaced, here the first ones; those of the last generation are taken beside the present."""
+    second = password_of_sessions(deployment)
+    assert set(answers(deployment, first_password)) == {"OK"}
+    deployment.render("redisMaxmemory=272mb", "kubernetes.passwordGeneration=3")
+    third = password_of_sessions(deployment)
+    replaced = ["redis-2", "sentinel-2"]
+    with Writer(deployment) as writer:
+        deployment.apply()
+        eventually(
+            "they are refused", lambda: answers(deployment, first_password, replaced) == ["WRONGPASS", "WRONGPASS"]
+        )
+        assert answers(deployment, second, replaced) == answers(deployment, third, replaced) == ["OK", "OK"]
+        writer.wait_for(100)
+    assert writer.failures == []
