@@ -241,6 +241,16 @@ def test_at_most_one_of_each_part_is_evicted_at_a_time(name: str) -> None:
         assert budget["spec"]["maxUnavailable"] == 1
 
 
+def test_a_monitor_finds_its_service_whoever_names_the_instance(name: str) -> None:
+    """Argo CD keeps the name of its application in that label of every object, by default before version 3."""
+    for (_, part), monitor in objects(name, "ServiceMonitor").items():
+        selected = monitor["spec"]["selector"]["matchLabels"].items()
+        found = objects(name)["Service", part]["metadata"]["labels"]
+        assert selected <= (found | {"app.kubernetes.io/instance": "argo"}).items()
+        others = [each["metadata"]["labels"] for (_, other), each in objects(name, "Service").items() if other != part]
+        assert not any(selected <= labels.items() for labels in others)
+
+
 def allowed(name: str, source: str, target: str, port: int) -> bool:
     """Whether the policies of both ends let a pod of `source` open a connection to `port` of a pod of `target`."""
     policies = {part: each["spec"] for (_, part), each in objects(name, "NetworkPolicy").items()}

@@ -26,7 +26,9 @@ def monitoring_objects(cluster: Cluster) -> list[Object]:
 
 
 def _monitor(cluster: Cluster, part: str, endpoints: list[Object]) -> Object:
-    spec = {"selector": {"matchLabels": cluster.labels(part)}, "endpoints": endpoints}
+    # Not by `instance`, where Argo CD writes the name of its application; the Service is in the same namespace.
+    selector = {"matchLabels": {"app.kubernetes.io/name": part, "app.kubernetes.io/part-of": "redis-session-kit"}}
+    spec = {"selector": selector, "endpoints": endpoints}
     return _labelled(cluster, "ServiceMonitor", part, spec)
 
 
