@@ -48,6 +48,12 @@ def answers(deployment: Deployment, password: str, pods: Sequence[str] = NODES) 
     return [answer(pod) for pod in pods]
 
 
+def failovers(deployment: Deployment) -> tuple[int, int]:
+    """How many the Sentinels were asked for, and how many they have begun, by their logs (sentinel.c)."""
+    logs = "".join(deployment.kubectl("logs", pod) for pod in deployment.pods("sentinel"))
+    return logs.count("Executing user requested FAILOVER"), logs.count("+try-failover")
+
+
 def test_a_first_session_goes_through_the_session_service(deployment: Deployment) -> None:
     session = json.loads(deployment.in_client("first"))
     assert session["user"] == session["wanted"]
@@ -62,11 +68,13 @@ def test_what_was_applied_is_what_is_there(deployment: Deployment) -> None:
 
 def test_a_primary_whose_pod_is_deleted_hands_over_without_a_failed_login(deployment: Deployment) -> None:
     primary = deployment.primary()
+    before = failovers(deployment)
     with Writer(deployment) as writer:
         deployment.kubectl("delete", "pod", primary, timeout=120)
         writer.wait_for(100)
         assert deployment.primary() != primary
     assert writer.failures == []
+    assert failovers(deployment) == (before[0] + 1, before[1] + 1), "the hook has asked for one, and there was no other"
     check(deployment, writer)
 
 
@@ -75,7 +83,7 @@ def test_a_primary_that_is_killed_is_replaced(deployment: Deployment) -> None:
     with Writer(deployment) as writer:
         deployment.faults.inject("kill", primary)
         writer.wait_for(100)
-        deployment.primary()
+        assert deployment.primary() != primary
     check(deployment, writer)
 
 
