@@ -168,6 +168,8 @@ class KubernetesTarget(Section):
     """Gateway that routes servicePublicUrl, as NAMESPACE/NAME, with Gateway API 1.4; empty for none"""
     prometheus_release: DnsLabel = ""
     """Label `release` by which a Prometheus Operator finds ServiceMonitor and PrometheusRule; empty for none"""
+    prometheus_namespace: DnsLabel = ""
+    """Namespace whose pods alone may ask the exporter, which asks for no credential; empty for every namespace"""
     client_ip_header: HeaderName = ""
     """Header in which your ingress names the client's address; empty for none in front"""
     delete_data: bool = False

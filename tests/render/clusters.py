@@ -38,6 +38,7 @@ CLUSTERS = {
                 service_max_replicas=6,
                 gateway="edge/public",
                 prometheus_release="prometheus",
+                prometheus_namespace="monitoring",
                 client_ip_header="X-Forwarded-For",
                 delete_data=True,
             ),

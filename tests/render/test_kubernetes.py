@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import ItemsView, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -255,7 +255,12 @@ def allowed(name: str, source: str, target: str, port: int) -> bool:
     """Whether the policies of both ends let a pod of `source` open a connection to `port` of a pod of `target`."""
     policies = {part: each["spec"] for (_, part), each in objects(name, "NetworkPolicy").items()}
     labels = {part: template["metadata"]["labels"] for part, template in pods(name).items()}
-    labels |= {"client": {"redis-session-kit/client": "true"}, "stranger": {"app": "shop"}}
+    labels |= {"client": {"redis-session-kit/client": "true"}, "stranger": {"app": "shop"}, "prometheus": {}}
+    namespaces = {"prometheus": {"kubernetes.io/metadata.name": "monitoring"}}
+
+    def selected(selector: Object) -> ItemsView[str, str]:
+        wanted: dict[str, str] = selector.get("matchLabels", {})
+        return wanted.items()
 
     def matches(rules: list[Object], direction: str, peer: str) -> bool:
         return any(
@@ -263,8 +268,9 @@ def allowed(name: str, source: str, target: str, port: int) -> bool:
             and (
                 direction not in rule
                 or any(
-                    each.get("podSelector", {}).get("matchLabels", {}).items() <= labels[peer].items()
+                    selected(each.get("podSelector", {})) <= labels[peer].items()
                     and (peer in policies or "namespaceSelector" in each)
+                    and selected(each.get("namespaceSelector", {})) <= namespaces.get(peer, {}).items()
                     for each in rule[direction]
                 )
             )
@@ -279,18 +285,20 @@ def test_the_network_lets_through_what_is_needed_and_nothing_else(name: str) -> 
     ports = {"redis": (6379, 16379), "sentinel": (26379,), "session": (8443,), "exporter": (9121,)}
     let_through = {
         (source, target, port)
-        for source in (*pods(name), "client", "stranger")
+        for source in (*pods(name), "client", "stranger", "prometheus")
         for target, known in ports.items()
         for port in known
         if allowed(name, source, target, port)
     }
     readers = ("redis", "sentinel", "session", "exporter", "client")
+    closed = CLUSTERS[name].target.prometheus_namespace == "monitoring"
+    scrapers = ("prometheus",) if closed else ("client", "stranger", "prometheus")
     assert let_through == {
         *((source, "redis", 6379) for source in readers),
         *((source, "sentinel", 26379) for source in readers),
         ("redis", "redis", 16379),
-        *((source, "session", 8443) for source in ("client", "stranger")),
-        *((source, "exporter", 9121) for source in ("client", "stranger")),
+        *((source, "session", 8443) for source in ("client", "stranger", "prometheus")),
+        *((source, "exporter", 9121) for source in scrapers),
     }
 
 

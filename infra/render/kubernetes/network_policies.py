@@ -23,7 +23,7 @@ PORTS = {"https": 443, "http": 80}
 
 
 def network_policies(cluster: Cluster) -> list[Object]:
-    """One policy for each kind of pods. What anybody may reach has TLS and asks for a credential.
+    """One policy for each kind of pods. What anybody may reach has TLS, and but for metrics asks for a credential.
 
     A chart's pods have both Redis and Sentinel, and whatever policy that chart makes.
     """
@@ -33,7 +33,9 @@ def network_policies(cluster: Cluster) -> list[Object]:
     to_stores = [_to([redis], cluster.redis_port), _to([sentinel], SENTINEL_PORT), DNS]
     readers = [
         _policy(cluster, SESSION, [{"ports": _ports(SERVICE_PORT)}], [*to_stores, *_to_others(cluster)]),
-        _policy(cluster, EXPORTER, [_from([{"namespaceSelector": {}}], EXPORTER_PORT)], to_stores),
+        _policy(
+            cluster, EXPORTER, [_from([_namespaces(cluster.target.prometheus_namespace)], EXPORTER_PORT)], to_stores
+        ),
     ]
     if cluster.chart:
         return readers
@@ -67,6 +69,11 @@ def _policy(cluster: Cluster, part: str, ingress: list[Object], egress: list[Obj
 
 def _pods(cluster: Cluster, part: str) -> Object:
     return {"podSelector": {"matchLabels": cluster.labels(part)}}
+
+
+def _namespaces(name: str) -> Object:
+    """All pods of the namespace of this name, or of every one."""
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}} if name else {}}
 
 
 def _from(peers: list[Object], *ports: int) -> Object:
