@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.targets.kubernetes import provider
-from infra.targets.kubernetes.kubectl import ClusterError, kubectl
+from infra.targets.kubernetes.kubectl import ClusterError
 from infra.targets.kubernetes.provider import ManifestsProvider, PreflightProvider
 from tests.cluster.kit import Deployment
 
@@ -40,12 +40,19 @@ def refusal(made: Deployment, seconds: float) -> str:
     return str(told.value)
 
 
-def test_a_quota_an_image_and_privileges_are_corrected_one_after_the_other_and_up_finishes(made: Deployment) -> None:
-    kubectl("create", "namespace", made.namespace)
-    kubectl("--namespace", made.namespace, "create", "quota", "small", "--hard=pods=1")
+def test_privileges_a_quota_and_an_image_are_corrected_one_after_the_other_and_up_finishes(made: Deployment) -> None:
     made.render(f"redisImage={MISSING}")
+    manifest = made.out / "manifests" / "20-redis.yaml"
+    rendered = manifest.read_text()
+    manifest.write_text(rendered.replace("runAsNonRoot: true", "runAsNonRoot: false"))
     made.apply()
+    said = refusal(made, 60)
+    assert "  statefulset/redis: " in said
+    assert 'violates PodSecurity "restricted:latest": runAsNonRoot != true' in said
 
+    made.kubectl("create", "quota", "small", "--hard=pods=1")
+    manifest.write_text(rendered)
+    made.apply()
     said = refusal(made, 60)
     assert "  statefulset/redis: " in said
     assert "exceeded quota: small" in said
@@ -58,15 +65,6 @@ def test_a_quota_an_image_and_privileges_are_corrected_one_after_the_other_and_u
     assert "exceeded quota" not in said
 
     made.render()
-    manifest = made.out / "manifests" / "20-redis.yaml"
-    rendered = manifest.read_text()
-    manifest.write_text(rendered.replace("runAsNonRoot: true", "runAsNonRoot: false"))
-    made.apply()
-    said = refusal(made, 90)
-    assert "  statefulset/redis: " in said
-    assert 'violates PodSecurity "restricted:latest": runAsNonRoot != true' in said
-
-    manifest.write_text(rendered)
     made.apply()
     ManifestsProvider().create({"namespace": made.namespace})
     made.primary()

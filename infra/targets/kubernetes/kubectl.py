@@ -2,7 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,27 +73,48 @@ class Complaint:
 
 def complaints(namespace: str) -> list[Complaint]:
     """Why pods of a namespace do not run."""
-
-    def get(*words: str) -> list[dict[str, Any]]:
-        found = json.loads(kubectl("--namespace", namespace, "get", *words, "--output", "json"))["items"]
-        return list(found)
-
-    controllers = get("statefulsets,replicasets")
+    controllers = _controllers(namespace)
     wanted = {each["status"].get("updateRevision") for each in controllers}
     found = [
         Complaint(f"pod/{pod['metadata']['name']}", reason, lasting, _revision(pod) not in wanted)
-        for pod in get("pods")
+        for pod in _items(namespace, "pods")
         for reason, lasting in _reasons(pod["status"])
     ]
+    return found + [
+        Complaint(about, message, lasting=True) for about, message in _refused(namespace, controllers).items()
+    ]
+
+
+def try_again(namespace: str) -> None:
+    """Have pods that were refused be made now: Kubernetes tries ever later by itself, in the end every 1000 s.
+
+    What was in the way may be gone meanwhile, and would still be named.
+    """
+    if refused := _refused(namespace, _controllers(namespace)):
+        seen = f"redis-session-kit/tried-again={time.time():.0f}"  # a change of any kind has it looked at
+        kubectl("--namespace", namespace, "annotate", "--overwrite", *refused, seen)
+
+
+def _refused(namespace: str, controllers: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Why pods of `controllers` were not made, by the object's name as kubectl has it.
+
+    The last one for each object: names of pods that were refused make every event another one.
+    """
     lacking = {each["metadata"]["uid"] for each in controllers if _lacks_pods(each)}
-    events = get("events", "--field-selector", "type=Warning,reason=FailedCreate")
-    # The last one for each object: names of pods that were refused make every event another one.
-    refused = {
+    events = _items(namespace, "events", "--field-selector", "type=Warning,reason=FailedCreate")
+    return {
         f"{each['involvedObject']['kind'].lower()}/{each['involvedObject']['name']}": each["message"]
-        for each in events
+        for each in sorted(events, key=lambda each: each.get("lastTimestamp") or "")
         if each["involvedObject"]["uid"] in lacking  # an event outlives what it tells of
     }
-    return found + [Complaint(about, message, lasting=True) for about, message in refused.items()]
+
+
+def _controllers(namespace: str) -> list[dict[str, Any]]:
+    return _items(namespace, "statefulsets,replicasets")
+
+
+def _items(namespace: str, *words: str) -> list[dict[str, Any]]:
+    return list(json.loads(kubectl("--namespace", namespace, "get", *words, "--output", "json"))["items"])
 
 
 def _revision(pod: dict[str, Any]) -> str | None:

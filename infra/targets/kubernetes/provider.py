@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import yaml
 from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ResourceProvider, UpdateResult
 
-from infra.targets.kubernetes.kubectl import ANSWER_SECONDS, ClusterError, Complaint, complaints, kubectl
+from infra.targets.kubernetes.kubectl import ANSWER_SECONDS, ClusterError, Complaint, complaints, kubectl, try_again
 from infra.targets.shown import Props, in_one_sentence, own, say
 
 WORKLOADS = ("statefulset/redis", "statefulset/sentinel", "deployment/session", "deployment/exporter")
@@ -93,6 +93,7 @@ def _refusals(props: Props) -> Iterator[str]:
 
 
 def _wait_for_all(namespace: str) -> None:
+    try_again(namespace)
     for workload in WORKLOADS:
         say(f"waiting for {workload}")
         _wait(namespace, workload)
