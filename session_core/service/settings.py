@@ -27,7 +27,8 @@ class ServiceSettings(Settings, KeycloakSettings):
     session_tls_cert_file: Path | None = None
     session_tls_key_file: Path | None = None
     """SESSION_TLS_…: PEM files; without them the service speaks plain HTTP."""
-    session_http_host: str = "0.0.0.0"  # noqa: S104 - in a container; published by the deployment
+    session_http_host: str = ""
+    """SESSION_HTTP_HOST: the address to listen at; empty for all, IPv6 as well as IPv4."""
     session_http_port: int = Field(default=8443, ge=1, le=65_535)
     session_public_url: str = ""
     """SESSION_PUBLIC_URL: the service as browsers reach it, ``https://sessions.example.org``; logins return there."""

@@ -29,6 +29,13 @@ RSS_BOUND_KIB = 110 * 1024
 """On this interpreter, with the sealing library loaded; the figure of the image is in the report of its deployment."""
 
 
+def loopback() -> list[str]:
+    """Addresses of this machine for itself: that of IPv6 too, where the kernel has it and it is not switched off."""
+    addresses = Path("/proc/net/if_inet6")
+    has_ipv6 = addresses.exists() and f"{1:032x} " in addresses.read_text()
+    return ["127.0.0.1", *(["::1"] if has_ipv6 else [])]
+
+
 @pytest.fixture
 def store(bridge: Any) -> Iterator[Server]:
     with servers.redis_server(bridge, alias="service-store") as server:
@@ -98,6 +105,17 @@ async def test_the_service_starts_before_its_store_and_outlives_it(service: Serv
         assert (await client.get("/v1/verify")).status_code == 401
         assert (await client.post("/v1/sessions", json={"user_id": "alice"}, headers=ADMIN)).status_code == 201
         assert service.process.poll() is None
+
+
+@pytest.mark.parametrize("address", loopback())
+async def test_it_listens_at_every_address_of_its_machine(service: ServiceProcess, address: str) -> None:
+    """A cluster may have IPv6 alone."""
+    service.kill()
+    del service.environment["SESSION_HTTP_HOST"]
+    service.start()
+    service.host = f"[{address}]" if ":" in address else address
+    async with service.client() as client:
+        await until(client, "/healthz", 200)
 
 
 async def test_sigterm_lets_requests_in_flight_finish(service: ServiceProcess, store: Server) -> None:
