@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.targets.kubernetes import provider
+from infra.targets.kubernetes import kubectl, provider
 from infra.targets.kubernetes.provider import ManifestsProvider, PreflightProvider
 from infra.targets.shown import Props
 
@@ -35,6 +35,8 @@ class Kubectl:
 
     def __call__(self, *words: str, text: str | None = None, **_options: object) -> str:
         self.asked.append((words, list(yaml.safe_load_all(text)) if text else []))
+        if words[-2:] == ("--output", "json"):
+            return '{"items": []}'
         return self.namespace if words[:2] == ("get", "namespace") else ""
 
     def given(self, verb: str) -> list[dict[str, Any]]:
@@ -44,7 +46,8 @@ class Kubectl:
 @pytest.fixture(name="kubectl")
 def _kubectl(monkeypatch: pytest.MonkeyPatch) -> Kubectl:
     fake = Kubectl()
-    monkeypatch.setattr(provider, "kubectl", fake)
+    for module in (provider, kubectl):  # where it is used, and where pods that were refused are looked for
+        monkeypatch.setattr(module, "kubectl", fake)
     return fake
 
 
