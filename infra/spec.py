@@ -24,6 +24,7 @@ from infra.values import (
     MEBIBYTE,
     Bytes,
     Certificates,
+    ChartSource,
     DnsLabel,
     DnsName,
     GatewayName,
@@ -148,6 +149,8 @@ class KubernetesTarget(Section):
     """Whether Redis nodes, and Sentinels, must run on different machines, or only should"""
     chart: Literal["bitnami", "cagriekin", "cloudpirates"] = "cagriekin"
     """Helm chart of Redis and the Sentinels, with redisSource helm"""
+    chart_source: ChartSource = ""
+    """Where that chart is: a directory, a .tgz or an oci:// address; empty for its public repository"""
     password_generation: int = Field(default=1, ge=1)
     """Raised by one, it replaces the passwords of all users of Redis and the Sentinels, without a failed login"""
     certificate_issuer: IssuerName = ""
@@ -373,7 +376,7 @@ def warnings(spec: DeploymentSpec) -> tuple[str, ...]:
     if spec.redis.source == "helm":
         found.append(
             "redisSource helm: the chart's Redis has one user, who may do everything; "
-            "how it hands over before its pods stop was not tried with this kit."
+            "what is known of how it hands over before its pods stop is in docs/kubernetes.md."
         )
     if spec.service.replicas == 1:
         found.append("serviceReplicas 1: each update of the service is an outage.")

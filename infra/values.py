@@ -165,6 +165,13 @@ _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123, as Kubernetes asks fo
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes, json_schema_input_type=str)]
 Certificates = Annotated[str, AfterValidator(_certificates)]
+ChartSource = Annotated[
+    str,
+    _matching(
+        r"((oci|https)://[!-~]+|/.+|\.\.?/.+)?",
+        "an address oci://... or https://..., a path that begins with / or ./, or empty",
+    ),
+]
 DnsLabel = Annotated[str, _matching(rf"({_LABEL})?", "1 to 63 of the characters a-z 0-9 -, or empty")]
 DnsName = Annotated[str, _matching(rf"({_LABEL}(\.{_LABEL})*)?", "a DNS name in lower case, or empty")]
 IssuerName = Annotated[

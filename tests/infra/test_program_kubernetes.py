@@ -8,14 +8,24 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
-from pulumi import RunError
 
 from infra.outputs import parse
 from infra.render.kubernetes import Cluster
 from infra.render.passwords import ADMIN_TOKEN, USERS
 from infra.stackfile import load_spec
 from infra.targets.kubernetes.manifests import manifests
-from tests.infra.test_program import PROJECT, STACK, Engine, Registered, clear, is_secret, revealed, run
+from tests.infra.conftest import ROOT
+from tests.infra.test_program import (
+    PROJECT,
+    SECRET_SIGNATURE,
+    STACK,
+    Engine,
+    Registered,
+    clear,
+    is_secret,
+    revealed,
+    run,
+)
 from tests.render.deployments import KEYCLOAK_CA
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"  # pulumi/sdk: rpc.py, UNKNOWN
@@ -184,9 +194,30 @@ def test_with_an_issuer_of_the_cluster_there_is_no_certificate_of_the_kit() -> N
     assert parse(revealed(engine.outputs[f"{PROJECT}-{STACK}"]), "the test").ca_pem == KEYCLOAK_CA
 
 
-def test_pulumi_leaves_helm_to_whoever_applies_the_manifests() -> None:
-    with pytest.raises(RunError, match="redisSource helm: `make render`"):
-        run({f"{PROJECT}:target": "kubernetes", f"{PROJECT}:compose": "{}", f"{PROJECT}:redisSource": "helm"})
+@pytest.mark.parametrize(
+    ("source", "chart", "repository"),
+    [
+        ("", "redis", "https://cagriekin.github.io/charts"),
+        ("oci://registry.example.org/charts/redis", "oci://registry.example.org/charts/redis", None),
+        ("./charts/redis", str(ROOT / "charts" / "redis"), None),
+    ],
+)
+def test_a_chart_comes_after_what_its_pods_read_and_holds_no_secret(
+    source: str, chart: str, repository: str | None
+) -> None:
+    engine = run(configured({"chart": "cagriekin", "chartSource": source}) | {f"{PROJECT}:redisSource": "helm"})
+    (made,) = [each for each in engine.registered if each.type == "kubernetes:helm.sh/v4:Chart"]
+    assert made.inputs["chart"] == chart
+    assert made.inputs.get("repositoryOpts", {}).get("repo") == repository
+    assert (made.inputs["name"], made.inputs["namespace"]) == (STACK, f"redis-session-kit-{STACK}")
+    assert made.inputs["skipAwait"]
+    assert made.inputs["values"]["redis"]["auth"]["existingSecret"] == {"name": "redis", "key": "redis-password"}
+    assert SECRET_SIGNATURE not in json.dumps(made.inputs)
+    before = {urn.rpartition("::")[2] for urn in made.depends_on}
+    assert {f"{STACK}-redis-session-kit-{STACK}", f"{STACK}-redis", f"{STACK}-functions"} <= before
+    (wait,) = [each for each in engine.registered if each.type.endswith(":AppliedManifests")]
+    assert wait.inputs["workloads"] == ["statefulset/redis", "deployment/session", "deployment/exporter"]
+    assert f"{STACK}-chart" in {urn.rpartition("::")[2] for urn in wait.depends_on}
 
 
 def test_another_generation_has_other_passwords_and_its_neighbours(engine: Engine) -> None:

@@ -103,7 +103,8 @@ def test_the_command_writes_the_values_and_says_what_installs_them(
     changes = ["--set", "redisSource=helm", "--set", f"kubernetes.chart={chart}"]
     assert main(["--stack", "kind", "--out", str(out), *changes]) == 0
     said = capsys.readouterr().out
-    assert f"helm upgrade --install kind {CHARTS[chart].reference}" in said
+    where = f"helm upgrade --install kind {CHARTS[chart].reference} "
+    assert where + (f"--repo {CHARTS[chart].repository} " if CHARTS[chart].repository else "--version") in said
     assert f"--version {CHARTS[chart].version} --namespace redis-session-kit-kind --values {out}/values.yaml" in said
     written = yaml.safe_load((out / "values.yaml").read_text())
     assert written["fullnameOverride"] == "redis"
@@ -111,6 +112,9 @@ def test_the_command_writes_the_values_and_says_what_installs_them(
     assert outputs.users.sessions == outputs.users.admin == "default"
     assert outputs.sessions_password == outputs.admin_password
     assert "acl" not in outputs.features
+
+    assert main(["--stack", "kind", "--out", str(out), *changes, "--set", "kubernetes.chartSource=./redis.tgz"]) == 0
+    assert "helm upgrade --install kind ./redis.tgz --version" in capsys.readouterr().out
 
     assert main(["--stack", "kind", "--out", str(out)]) == 0
     assert not (out / "values.yaml").exists()

@@ -22,7 +22,11 @@ INGRESS = {
     "metadata": {"name": "session", "namespace": "sessions"},
 }
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis", "namespace": "sessions"}, "data": {}}
-NEW = {"namespace": "sessions", "objects": ["/Namespace/sessions", "/Secret/redis", "apps/StatefulSet/redis"]}
+NEW = {
+    "namespace": "sessions",
+    "objects": ["/Namespace/sessions", "/Secret/redis", "apps/StatefulSet/redis"],
+    "workloads": ["statefulset/redis", "deployment/session"],
+}
 
 
 class Kubectl:
@@ -79,7 +83,7 @@ def test_what_a_former_version_applied_is_given_up_by_kubectl_and_what_is_wanted
         {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "redis", "namespace": "sessions"}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis", "namespace": "sessions"}},
     ]
-    assert waited_for(kubectl) == list(provider.WORKLOADS)
+    assert waited_for(kubectl) == ["statefulset/redis", "deployment/session"]
 
 
 def test_once_it_is_taken_over_nothing_is_applied_or_deleted_here(kubectl: Kubectl) -> None:
@@ -89,7 +93,7 @@ def test_once_it_is_taken_over_nothing_is_applied_or_deleted_here(kubectl: Kubec
     ManifestsProvider().update("", olds, {**NEW, "manifests": "another"})
     ManifestsProvider().delete("", olds)
     assert kubectl.given("apply") == kubectl.given("delete") == []
-    assert waited_for(kubectl) == list(provider.WORKLOADS)
+    assert waited_for(kubectl) == ["statefulset/redis", "deployment/session"]
 
 
 def test_what_a_former_version_made_is_removed_without_an_up_before_and_volumes_as_it_was_set(kubectl: Kubectl) -> None:
@@ -108,3 +112,6 @@ def test_kubernetes_is_asked_about_stateful_sets_where_they_can_be_there_already
     assert kubectl.given("apply") == [REDIS]
     assert all("--dry-run=server" in words for words, _ in kubectl.asked if words[0] == "apply")
     assert not PreflightProvider().diff("", wanted, {**wanted, "needs": []}).changes
+
+    assert PreflightProvider().check({}, {**wanted, "statefulSets": ""}).failures == []
+    assert kubectl.given("apply") == [REDIS], "where a chart makes them"

@@ -1,11 +1,11 @@
 """Redis and Sentinel of a Helm chart of others: the values that the spec decides, and how its one user is called.
 
 The rest of the values is in helm-values/<chart>: `base.yaml`, and `production.yaml` where pods have to be on different
-machines. The names of values are those of the charts' values.yaml of these versions; no chart was rendered with them.
+machines. The names of values are those of the charts' values.yaml of these versions.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infra.render.kubernetes.names import REDIS, Cluster
 from infra.render.kubernetes.nodes import pod_mebibytes
@@ -22,9 +22,17 @@ class Chart:
     """A chart, and the values of it that the spec decides."""
 
     reference: str
-    """As helm takes it, once the repository is added under the name before the slash."""
+    """As helm takes it: a name in `repository`, an address or a path."""
     version: str
     decided: Callable[[Cluster], Object]
+    repository: str = ""
+    """Of charts; empty where the reference says it all."""
+
+
+def chart_of(cluster: Cluster) -> Chart:
+    """The chart of a deployment, from where its settings say that it is."""
+    chart, source = CHARTS[cluster.chart], cluster.target.chart_source
+    return replace(chart, reference=source, repository="") if source else chart
 
 
 def of_one_user(passwords: Mapping[str, str]) -> dict[str, str]:
@@ -56,7 +64,9 @@ def _bitnami(cluster: Cluster) -> Object:
 
 def _cagriekin(cluster: Cluster) -> Object:
     spec = cluster.spec
-    config = dict(line.split(" ", 1) for line in [*data_conf(spec.redis), *replicas_conf(spec.redis)])
+    config: Object = dict(line.split(" ", 1) for line in data_conf(spec.redis))
+    # Its schema takes these as numbers alone.
+    config |= {key: int(value) for key, value in (line.split(" ") for line in replicas_conf(spec.redis))}
     points = config.pop("save").split() if spec.redis.save else []
     snapshots = [
         {"seconds": int(seconds), "changes": int(changes)}
@@ -105,9 +115,9 @@ def _cloudpirates(cluster: Cluster) -> Object:
 
 
 CHARTS: Mapping[str, Chart] = {
-    "bitnami": Chart("bitnami/redis", "23.1.1", _bitnami),
-    "cagriekin": Chart("cagriekin/redis", "1.5.2", _cagriekin),
-    "cloudpirates": Chart("cloudpirates/redis", "0.34.18", _cloudpirates),
+    "bitnami": Chart("oci://registry-1.docker.io/bitnamicharts/redis", "23.1.1", _bitnami),
+    "cagriekin": Chart("redis", "1.5.2", _cagriekin, "https://cagriekin.github.io/charts"),
+    "cloudpirates": Chart("oci://registry-1.docker.io/cloudpirates/redis", "0.34.18", _cloudpirates),
 }
 
 

@@ -1,6 +1,6 @@
 """A Kubernetes cluster: 3 Redis, 3 Sentinels, the session service and the exporter in a namespace of their own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -8,16 +8,18 @@ from pulumi.dynamic import Resource
 
 from infra.components.certificates import Certificates
 from infra.components.credentials import Credentials, stack_secrets
-from infra.render.kubernetes import Cluster
+from infra.render.kubernetes import Cluster, Object
+from infra.render.kubernetes.charts import chart_of
 from infra.render.kubernetes.documents import manifest
+from infra.render.kubernetes.names import CHART_PODS
 from infra.render.kubernetes.objects import digest
 from infra.render.passwords import ADMIN_TOKEN, USERS
 from infra.render.session_settings import login_secrets
 from infra.spec import DeploymentSpec
 from infra.targets.kubernetes.exported import outputs
-from infra.targets.kubernetes.manifests import check_names, manifests
+from infra.targets.kubernetes.manifests import Manifests, check_names, manifests
 from infra.targets.kubernetes.provider import ManifestsProvider, PreflightProvider, identity
-from infra.targets.kubernetes.resources import resources, with_secrets
+from infra.targets.kubernetes.resources import WORKLOADS, resources, with_secrets
 
 NAMES = ("passwords", "ca", "certificates", "given")
 """Of the parameters of `manifests`, in their order."""
@@ -51,10 +53,6 @@ class KubernetesDeployment(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         cluster = Cluster(spec, name)
         check_names(cluster)
-        if cluster.chart:
-            raise pulumi.RunError(
-                "redisSource helm: `make render` writes manifests and values; Pulumi runs no Helm here"
-            )
         certificates = Certificates(f"{name}-tls", cluster.own_certificates, child)
         authority = cluster.target.certificate_authority or certificates.ca_pem
         passwords, *others = _passwords(name, cluster.target.password_generation, child)
@@ -78,7 +76,8 @@ class KubernetesDeployment(pulumi.ComponentResource):
             {
                 "namespace": cluster.namespace,
                 "objects": [identity(each) for each in shape],
-                "manifests": pulumi.Output.unsecret(rendered.apply(lambda known: digest(known.every))),
+                "workloads": _workloads(cluster, shape),
+                "manifests": pulumi.Output.unsecret(rendered.apply(lambda known: _digest(cluster, known))),
             },
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=made)),
         )
@@ -98,6 +97,20 @@ def _passwords(name: str, generation: int, child: pulumi.ResourceOptions) -> lis
     }
     now = {**known[generation], ADMIN_TOKEN: first[ADMIN_TOKEN]}
     return [now, *(each for number, each in known.items() if number != generation)]
+
+
+def _workloads(cluster: Cluster, shape: Sequence[Object]) -> list[str]:
+    """What runs at the end, as kubectl names it, in the order in which one waits for another."""
+    own = [f"{each['kind'].lower()}/{each['metadata']['name']}" for each in shape if each["kind"] in WORKLOADS]
+    return [f"statefulset/{CHART_PODS[cluster.chart][0]}", *own] if cluster.chart else own
+
+
+def _digest(cluster: Cluster, rendered: Manifests) -> str:
+    """Of all that decides what pods are like."""
+    if not cluster.chart:
+        return digest(rendered.every)
+    chart = chart_of(cluster)
+    return digest([*rendered.every, rendered.values, chart.reference, chart.repository, chart.version])
 
 
 def _needs(cluster: Cluster) -> list[str]:

@@ -9,7 +9,7 @@ import yaml
 
 from infra.components.kept_secrets import KeptSecrets, SecretsError, completed, of_generation
 from infra.render.kubernetes import Cluster
-from infra.render.kubernetes.charts import CHARTS
+from infra.render.kubernetes.charts import chart_of
 from infra.render.kubernetes.documents import manifest
 from infra.spec import warnings
 from infra.stackfile import SpecError
@@ -68,9 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def install(cluster: Cluster, out: Path) -> str:
     """The command that makes Redis and the Sentinels with the chart and the values in `out`."""
-    chart = CHARTS[cluster.chart]
+    chart = chart_of(cluster)
+    repository = f"--repo {chart.repository} " if chart.repository else ""
     return (
-        f"helm upgrade --install {cluster.name} {chart.reference} --version {chart.version} "
+        f"helm upgrade --install {cluster.name} {chart.reference} {repository}--version {chart.version} "
         f"--namespace {cluster.namespace} --values {out / VALUES_FILE}"
     )
 

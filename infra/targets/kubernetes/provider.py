@@ -11,7 +11,6 @@ from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, 
 from infra.targets.kubernetes.kubectl import ANSWER_SECONDS, ClusterError, Complaint, complaints, kubectl, try_again
 from infra.targets.shown import Props, in_one_sentence, own, say
 
-WORKLOADS = ("statefulset/redis", "statefulset/sentinel", "deployment/session", "deployment/exporter")
 ROLLOUT_SECONDS = 600
 """For one kind of pods; each waits until the one before it has copied everything."""
 LOOK_SECONDS, LASTING_LOOKS = 15, 5
@@ -52,7 +51,7 @@ class ManifestsProvider(ResourceProvider):
     @in_one_sentence(ClusterError)
     def create(self, props: Props) -> CreateResult:
         """Wait for everything."""
-        _wait_for_all(props["namespace"])
+        _wait_for_all(props)
         return CreateResult(props["namespace"], own(props))
 
     @in_one_sentence(ClusterError)
@@ -60,7 +59,7 @@ class ManifestsProvider(ResourceProvider):
         """Wait until the pods have been replaced, one by one."""
         if FORMER in olds:
             _take_over(olds, news["objects"])
-        _wait_for_all(news["namespace"])
+        _wait_for_all(news)
         return UpdateResult(own(news))
 
     @in_one_sentence(ClusterError)
@@ -85,18 +84,20 @@ def _refusals(props: Props) -> Iterator[str]:
         yield f"{error}\nThe cluster is that of `kubectl config current-context`; KUBECONFIG chooses another file."
         return
     try:
-        if kubectl("get", "namespace", props["namespace"], "--ignore-not-found", timeout=ANSWER_SECONDS):
+        if props["statefulSets"] and kubectl(
+            "get", "namespace", props["namespace"], "--ignore-not-found", timeout=ANSWER_SECONDS
+        ):
             words = ("--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
             kubectl("apply", *words, text=props["statefulSets"], timeout=ANSWER_SECONDS)
     except ClusterError as error:
         yield f"{error}\nWhat it cannot change has to stay as it was set; an existing volume keeps its size and class."
 
 
-def _wait_for_all(namespace: str) -> None:
-    try_again(namespace)
-    for workload in WORKLOADS:
+def _wait_for_all(props: Props) -> None:
+    try_again(props["namespace"])
+    for workload in props["workloads"]:
         say(f"waiting for {workload}")
-        _wait(namespace, workload)
+        _wait(props["namespace"], workload)
 
 
 def _wait(namespace: str, workload: str) -> None:

@@ -3,13 +3,17 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.helm.v4 import Chart, RepositoryOptsArgs
 
 from infra.render.kubernetes import Cluster, Object
-from infra.targets.kubernetes.manifests import Manifests, manifests
+from infra.render.kubernetes.charts import chart_of
+from infra.render.passwords import ADMIN_TOKEN, USERS
+from infra.targets.kubernetes.manifests import Manifests, chart_values, manifests
 
 FORCED = {"pulumi.com/patchForce": "true"}
 """What others have changed is set right, as by kubectl's `--force-conflicts`; so is what a former version applied."""
@@ -18,12 +22,13 @@ NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
 being made. All are waited for at the end (`ManifestsProvider`)."""
 GONE_AT_ONCE = {"pulumi.com/deletionPropagationPolicy": "background"}
 """Else an object that is not awaited is left in deletion, and an `up` meanwhile would apply it to no effect."""
+CHECKOUT = Path(__file__).parents[3]
 WORKLOADS = ("StatefulSet", "Deployment")
 
 
 def resources(
     cluster: Cluster, rendered: pulumi.Output[Manifests], needed: pulumi.Resource, child: pulumi.ResourceOptions
-) -> list[pulumi.CustomResource]:
+) -> list[pulumi.Resource]:
     """Every object of `rendered`, once `needed` is there: the namespace, what pods read and are reached by, then pods.
 
     ConfigMaps and Secrets change in place: by default a change replaces them, and with them all that depends on them.
@@ -40,7 +45,26 @@ def resources(
     namespace = made(first, [needed], kept=not cluster.target.delete_data)
     read = [made(each, [namespace]) for each in others if each["kind"] not in WORKLOADS]
     pods = [made(each, [namespace, *read]) for each in others if each["kind"] in WORKLOADS]
-    return [namespace, *read, *pods]
+    own = pulumi.ResourceOptions(provider=provider, depends_on=[namespace, *read])
+    charts = [_installed(cluster, pulumi.ResourceOptions.merge(child, own))] if cluster.chart else []
+    return [namespace, *read, *pods, *charts]
+
+
+def _installed(cluster: Cluster, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    """The objects of the deployment's chart; a path begins at the checkout."""
+    chart = chart_of(cluster)
+    path = chart.reference.startswith((".", "/"))
+    return Chart(
+        f"{cluster.name}-chart",
+        name=cluster.name,
+        namespace=cluster.namespace,
+        chart=str((CHECKOUT / chart.reference).resolve()) if path else chart.reference,
+        repository_opts=RepositoryOptsArgs(repo=chart.repository) if chart.repository else None,
+        version=chart.version,
+        values=chart_values(cluster),
+        skip_await=True,
+        opts=opts,
+    )
 
 
 def _inputs(cluster: Cluster, rendered: pulumi.Output[Manifests]) -> list[dict[str, Any]]:
@@ -52,7 +76,8 @@ def _inputs(cluster: Cluster, rendered: pulumi.Output[Manifests]) -> list[dict[s
 def with_secrets(cluster: Cluster, text: str) -> Manifests:
     """All objects where every secret is `text`."""
     texts: Mapping[str, str] = defaultdict(lambda: text)
-    return manifests(cluster, texts, text, defaultdict(lambda: (text, text)), texts)
+    passwords = dict.fromkeys((*USERS, ADMIN_TOKEN), text)
+    return manifests(cluster, passwords, text, defaultdict(lambda: (text, text)), texts)
 
 
 def _input(rendered: pulumi.Output[Manifests], path: Sequence[Any], one: Any, other: Any, *, secret: bool) -> Any:  # noqa: ANN401 - any part of an object
