@@ -33,10 +33,12 @@ from infra.values import (
     IssuerName,
     MasterName,
     MaxmemoryPolicy,
+    NodeLabels,
     Odd,
     Port,
     Quantity,
     SavePoints,
+    Taints,
 )
 
 
@@ -161,6 +163,10 @@ class KubernetesTarget(Section):
     """Secret with the credential of a private registry (kubernetes.io/dockerconfigjson); empty for none"""
     priority_class: DnsName = ""
     """PriorityClass of all pods; empty for the cluster's default"""
+    node_selector: NodeLabels = ""
+    """Labels of the machines on which the kit's pods may run, as KEY=VALUE,...; empty for all"""
+    tolerations: Taints = ""
+    """Taints that the kit's pods tolerate, as KEY=VALUE:EFFECT,... or KEY:EFFECT for every value; empty for none"""
     service_max_replicas: int = Field(default=0, ge=0, le=50)
     """Instances of the session service up to which load adds some (HorizontalPodAutoscaler); 0 for a fixed number"""
     ingress_class: DnsName = ""

@@ -161,7 +161,19 @@ def _matching(pattern: str, bound: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _node_labels(value: str) -> str:
+    pairs = [each.partition("=")[::2] for each in value.split(",")] if value else []
+    if not re.fullmatch(rf"({_PAIR}(,{_PAIR})*)?", value) or len(dict(pairs)) < len(pairs):
+        raise ValueError("KEY=VALUE,..., each key once, such as pool=sessions,kubernetes.io/arch=amd64, or empty")
+    return value
+
+
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123, as Kubernetes asks for it
+# Kubernetes, "Labels and Selectors": a prefix, which is a DNS name, and names of at most 63 characters.
+_NAME = "[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_KEY = rf"({_LABEL}(\.{_LABEL})*/)?{_NAME}"
+_PAIR = rf"{_KEY}=({_NAME})?"
+_TAINT = rf"{_KEY}(=({_NAME})?)?:(NoSchedule|PreferNoSchedule|NoExecute)"
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes, json_schema_input_type=str)]
 Certificates = Annotated[str, AfterValidator(_certificates)]
@@ -190,6 +202,7 @@ HeaderName = Annotated[str, _matching(r"[A-Za-z0-9-]*", "the name of a header, s
 Image = Annotated[str, AfterValidator(_image)]
 MasterName = Annotated[str, AfterValidator(_master_name)]
 Name = Annotated[str, AfterValidator(_name)]
+NodeLabels = Annotated[str, AfterValidator(_node_labels)]
 Odd = Annotated[int, AfterValidator(_odd)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[str, AfterValidator(_origins)]
@@ -198,4 +211,12 @@ Quantity = Annotated[str, _matching(r"[1-9][0-9]*(Mi|Gi|Ti)", "a size with the u
 Reachable = Annotated[str, AfterValidator(_reachable)]
 Receiver = Annotated[str, AfterValidator(_receiver)]
 SavePoints = Annotated[str, AfterValidator(_save_points)]
+Taints = Annotated[
+    str,
+    _matching(
+        rf"({_TAINT}(,{_TAINT})*)?",
+        "KEY=VALUE:EFFECT,... or KEY:EFFECT for every value, such as pool=sessions:NoSchedule, or empty; "
+        "effects are NoSchedule, PreferNoSchedule and NoExecute",
+    ),
+]
 Word = Annotated[str, AfterValidator(_word)]

@@ -287,6 +287,26 @@ def test_what_a_chart_cannot_do_is_refused() -> None:
             "kubernetes.gateway: edge/public\n      must be unset, or",
         ),
         ({"gateway": "public"}, "kubernetes.gateway: public\n      must be NAMESPACE/NAME, or empty"),
+        *(
+            ({"nodeSelector": wrong}, f"kubernetes.nodeSelector: {wrong}\n      must be KEY=VALUE,..., each key once")
+            for wrong in (
+                "pool",
+                "=sessions",
+                "pool=a=b",
+                "pool=a,",
+                "pool=a, arch=b",
+                "pool=a,pool=b",
+                "a/b/c=d",
+                "-a=b",
+            )
+        ),
+        *(
+            (
+                {"tolerations": wrong},
+                f"kubernetes.tolerations: {wrong}\n      must be KEY=VALUE:EFFECT,... or KEY:EFFECT",
+            )
+            for wrong in ("pool", "pool=a", ":NoSchedule", "pool:noschedule", "pool=a:NoSchedule,", "a=b=c:NoExecute")
+        ),
         ({"serviceMaxReplicas": "2"}, "kubernetes.serviceMaxReplicas: 2\n      must be more than serviceReplicas (2)"),
     ],
 )

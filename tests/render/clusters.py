@@ -35,6 +35,8 @@ CLUSTERS = {
                 certificate_authority=KEYCLOAK_CA,
                 image_pull_secret="registry",
                 priority_class="sessions",
+                node_selector="pool=sessions,kubernetes.io/arch=amd64",
+                tolerations="pool=sessions:NoSchedule,example.org/spot:NoExecute",
                 service_max_replicas=6,
                 gateway="edge/public",
                 prometheus_release="prometheus",

@@ -93,6 +93,22 @@ def test_every_pod_has_the_credential_of_the_registry_and_the_priority_that_are_
         assert template["spec"].get("priorityClassName", "") == target.priority_class, part
 
 
+def test_every_pod_goes_to_the_machines_that_are_asked_for(name: str) -> None:
+    asked_for = {
+        "kubernetes-default": (None, None),
+        "kubernetes-variant": (
+            {"pool": "sessions", "kubernetes.io/arch": "amd64"},
+            [
+                {"key": "pool", "operator": "Equal", "value": "sessions", "effect": "NoSchedule"},
+                {"key": "example.org/spot", "operator": "Exists", "effect": "NoExecute"},
+            ],
+        ),
+    }
+    for part, template in pods(name).items():
+        found = template["spec"].get("nodeSelector"), template["spec"].get("tolerations")
+        assert found == asked_for[name], part
+
+
 def test_no_file_of_a_pod_is_mounted_by_a_path_inside_of_a_volume(name: str) -> None:
     """Such a mount becomes empty when the ConfigMap or Secret changes, and with it the hook that hands over."""
     for container in containers(name):

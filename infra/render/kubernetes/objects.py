@@ -72,8 +72,24 @@ def pod_template(cluster: Cluster, part: str, files: str, user: int, spec: Objec
         }
         | priority
         | registry
+        | _machines(cluster)
         | spec,
     }
+
+
+def _machines(cluster: Cluster) -> Object:
+    """Where pods must run and where they may, besides."""
+    labels, taints = cluster.target.node_selector, cluster.target.tolerations
+    selector = dict(each.split("=") for each in labels.split(",") if each)
+    tolerations = [_toleration(each) for each in taints.split(",") if each]
+    return ({"nodeSelector": selector} if selector else {}) | ({"tolerations": tolerations} if tolerations else {})
+
+
+def _toleration(taint: str) -> Object:
+    label, _, effect = taint.partition(":")
+    key, equal, value = label.partition("=")
+    wanted = {"operator": "Equal", "value": value} if equal else {"operator": "Exists"}
+    return {"key": key} | wanted | {"effect": effect}
 
 
 def container(name: str, image: str, memory_mib: int, cpu: str, **more: object) -> Object:
