@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from infra.targets.kubernetes import kubectl, provider
+from infra.targets.kubernetes.kubectl import ClusterError
 from infra.targets.kubernetes.provider import ManifestsProvider, PreflightProvider
 from infra.targets.shown import Props
 
@@ -115,3 +116,22 @@ def test_kubernetes_is_asked_about_stateful_sets_where_they_can_be_there_already
 
     assert PreflightProvider().check({}, {**wanted, "statefulSets": ""}).failures == []
     assert kubectl.given("apply") == [REDIS], "where a chart makes them"
+
+
+def test_a_class_that_may_not_be_looked_at_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {
+        "storageclass/fast": 'Error from server (Forbidden): storageclasses.storage.k8s.io "fast" is forbidden: '
+        'User "x" cannot get resource "storageclasses" in API group "storage.k8s.io" at the cluster scope',
+        "priorityclass/high": 'Error from server (NotFound): priorityclasses.scheduling.k8s.io "high" not found',
+    }
+
+    def answer(*words: str, **_options: object) -> str:
+        if words[-1] in answers:
+            raise ClusterError(f"kubectl get {words[-1]}: {answers[words[-1]]}")
+        return ""
+
+    monkeypatch.setattr(provider, "kubectl", answer)
+    wanted = {"namespace": "sessions", "needs": ["storageclass/fast"], "statefulSets": ""}
+    assert PreflightProvider().check({}, wanted).failures == []
+    (failure,) = PreflightProvider().check({}, {**wanted, "needs": list(answers)}).failures
+    assert '"high" not found' in failure.reason

@@ -79,7 +79,7 @@ def _refusals(props: Props) -> Iterator[str]:
     try:
         kubectl("get", "--raw", "/version", timeout=ANSWER_SECONDS)
         for needed in props["needs"]:
-            kubectl("get", needed, timeout=ANSWER_SECONDS)
+            _look_for(needed)
     except ClusterError as error:
         yield f"{error}\nThe cluster is that of `kubectl config current-context`; KUBECONFIG chooses another file."
         return
@@ -91,6 +91,15 @@ def _refusals(props: Props) -> Iterator[str]:
             kubectl("apply", *words, text=props["statefulSets"], timeout=ANSWER_SECONDS)
     except ClusterError as error:
         yield f"{error}\nWhat it cannot change has to stay as it was set; an existing volume keeps its size and class."
+
+
+def _look_for(needed: str) -> None:
+    """Refuse what is not there; who may not look at objects of the whole cluster does not know."""
+    try:
+        kubectl("get", needed, timeout=ANSWER_SECONDS)
+    except ClusterError as error:
+        if "(Forbidden)" not in str(error):
+            raise
 
 
 def _wait_for_all(props: Props) -> None:
