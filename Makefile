@@ -74,12 +74,13 @@ check: ## formatting, lint, types, architecture
 	@bash ci/python.sh
 	@$(RUN) ruff format --check . && ruff check . && mypy && lint-imports
 
-test: tools test-tools check ## every test (CMD='-k words' or CMD=tests/cluster for some)
+test: tools test-tools check ## every test but those of make prove (CMD='-k words' or CMD=tests/cluster for some)
 	@# tests run make as a user does, not as a child of this one, which would print more
-	@$(RUN) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS python -m pytest $(CMD)
+	@$(RUN) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS python -m pytest -m 'not long' $(CMD)
 
-prove: tools test-tools ## what takes longer than a test: mutants of the Lua, more histories and failovers, every broken deployment
+prove: tools test-tools ## what takes longer than a test: mutants of the Lua, more histories and failovers, every broken deployment, upgrades on Kubernetes
 	@$(RUN) python -m tests.mutation
 	@$(RUN) KIT_TEST_MODEL_EXAMPLES=400 KIT_TEST_FAILOVERS=5 python -m pytest -s tests/session_core/test_{model,histories}.py
 	@$(RUN) KIT_TEST_MATRIX=. python -m pytest -s tests/conformance/test_matrix.py
+	@$(RUN) python -m pytest -s -m long
 	@$(RUN) conformance run --kills 20 --out conformance-report

@@ -24,6 +24,7 @@ MACHINE = "redis-session-kit-cluster"
 CLIENT = "client"
 IN_POD = (Path(__file__).parent / "in_pod.py").read_text()
 MASTER = "mymaster"
+WORKLOADS = ("statefulset/redis", "statefulset/sentinel", "deployment/session", "deployment/exporter")
 CLUSTER = ("bash", str(ROOT / "ci" / "cluster.sh"))
 BUILD = ("bash", "-c", 'ci=$1; "$ci/cluster.sh" build && "$ci/pulumi-kubernetes.sh"', "build", str(ROOT / "ci"))
 """What our own cluster consists of, and Pulumi's plugin for any; minutes, once."""
@@ -114,7 +115,7 @@ class Deployment:
 
     def rolled_out(self, timeout: int = 240) -> None:
         """Wait until every pod is there, in its newest form."""
-        for part in ("statefulset/redis", "statefulset/sentinel", "deployment/session", "deployment/exporter"):
+        for part in WORKLOADS:
             self.kubectl("rollout", "status", part, f"--timeout={timeout}s", timeout=timeout + 10)
 
     def start_client(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from infra.targets.kubernetes import provider
 from infra.targets.kubernetes.kubectl import ClusterError
 from infra.targets.kubernetes.provider import ManifestsProvider, PreflightProvider
-from tests.cluster.kit import Deployment
+from tests.cluster.kit import WORKLOADS, Deployment
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 MISSING = "nowhere.invalid/redis:8"
@@ -29,11 +29,16 @@ def _made(kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         deployment.remove()
 
 
+def wait_for(made: Deployment) -> None:
+    """As the end of an `up` does."""
+    ManifestsProvider().create({"namespace": made.namespace, "workloads": WORKLOADS})
+
+
 def refusal(made: Deployment, seconds: float) -> str:
     """What the wait for a deployment says that fails in so many seconds."""
     began = time.monotonic()
     with pytest.raises(ClusterError) as told:
-        ManifestsProvider().create({"namespace": made.namespace})
+        wait_for(made)
     took = time.monotonic() - began
     assert took < seconds, took
     print(f"told after {took:.0f} s")
@@ -66,7 +71,7 @@ def test_privileges_a_quota_and_an_image_are_corrected_one_after_the_other_and_u
 
     made.render()
     made.apply()
-    ManifestsProvider().create({"namespace": made.namespace})
+    wait_for(made)
     made.primary()
 
     stateful_sets = "---\n".join(

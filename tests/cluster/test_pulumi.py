@@ -76,6 +76,7 @@ def test_up_twice_a_change_by_hand_and_down(stack: Stack, deployment: Deployment
     assert "persistentvolumeclaim/data-redis-0" in claims
 
 
+@pytest.mark.long
 def test_what_a_former_version_applied_is_taken_over_and_data_goes_where_it_is_to(
     stack: Stack, deployment: Deployment
 ) -> None:

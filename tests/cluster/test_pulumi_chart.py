@@ -12,7 +12,7 @@ from tests.cluster.kit import ROOT, Deployment, eventually
 from tests.cluster.test_pulumi import _deployment, _stack, objects  # noqa: F401 - fixtures
 from tests.stack.kit import Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.stack]
+pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.stack, pytest.mark.long]
 CHART = Path(__file__).parent / "chart"
 
 

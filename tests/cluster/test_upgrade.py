@@ -12,7 +12,7 @@ import pytest
 from session_core import library
 from tests.cluster.kit import CLIENT, ROOT, Deployment, Writer
 
-pytestmark = [pytest.mark.engine, pytest.mark.cluster]
+pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.long]
 FORMER = "9f4bf197c95bdb9abc211a9c3cfb90866efe344c"
 """The commit that brought manifests for Kubernetes."""
 UNPACK = "import sys, tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/tmp', filter='data')"
