@@ -22,7 +22,9 @@ pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.stack]
 def _stack(kubeconfig: Path, tmp_path: Path) -> Iterator[Stack]:
     """A stack on the cluster that is not up yet."""
     stack = Stack("test-kube", tmp_path / "state", {})
-    stack.remove()  # what a killed run has left
+    deployment = Deployment(kubeconfig, stack.name, tmp_path)
+    deployment.remove()  # what a killed run has left
+    stack.remove()
     stack.state.mkdir()
     try:
         stack.create()
@@ -33,7 +35,7 @@ def _stack(kubeconfig: Path, tmp_path: Path) -> Iterator[Stack]:
             stack.set(f"kubernetes.{key}", value)
         yield stack
     finally:
-        Deployment(kubeconfig, stack.name, tmp_path).remove()
+        deployment.remove()
         stack.remove()
 
 
