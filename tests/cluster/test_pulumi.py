@@ -16,6 +16,7 @@ from tests.cluster.kit import ROOT, Deployment, eventually
 from tests.stack.kit import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster, pytest.mark.stack]
+CHART = Path(__file__).parent / "chart"
 
 
 @pytest.fixture(name="stack")
@@ -46,18 +47,9 @@ def _deployment(kubeconfig: Path, stack: Stack, tmp_path: Path) -> Deployment:
 
 def test_up_twice_a_change_by_hand_and_down(stack: Stack, deployment: Deployment) -> None:
     stack.up()
-    outputs = stack.pulumi("stack", "output", "--json", "--show-secrets")
-    script = [sys.executable, str(ROOT / "ci" / "first_session.py"), stack.name]
-    done = subprocess.run(script, input=outputs, capture_output=True, text=True, check=True, timeout=60)
-    assert "(durable: true)" in done.stdout
-    state = stack.pulumi("stack", "export")
-    for name, value in json.loads(outputs).items():
-        if name.endswith(("_password", "_token")):
-            assert value not in state, name
-            assert base64.b64encode(value.encode()).decode() not in state, name
-
-    stack.pulumi("preview", "--refresh", "--expect-no-changes")
-    stack.pulumi("up", "--yes", "--expect-no-changes")
+    check_first_session(stack)
+    check_secrets_are_hidden(stack)
+    check_nothing_to_do(stack)
     assert differences(deployment, manifests(stack)) == ""
 
     with stack.setting("kubernetes.redisStorage", "2Gi"):
@@ -72,10 +64,7 @@ def test_up_twice_a_change_by_hand_and_down(stack: Stack, deployment: Deployment
     assert differences(deployment, manifests(stack)) == ""
     assert before.items() <= identities(deployment).items(), "no pod of Redis or Sentinel was replaced"
 
-    stack.pulumi("destroy", "--yes", "--skip-preview")
-    eventually("no pod is left", lambda: not deployment.kubectl("get", "pods", "--output", "name"))
-    claims = deployment.kubectl("get", "pvc", "--output", "name").split()
-    assert "persistentvolumeclaim/data-redis-0" in claims
+    check_down_leaves_the_volumes(stack, deployment)
 
 
 @pytest.mark.long
@@ -103,10 +92,59 @@ def test_what_a_former_version_applied_is_taken_over_and_data_goes_where_it_is_t
     eventually("nothing is left", lambda: not deployment.kubectl("get", "namespace", deployment.namespace, check=False))
 
 
+@pytest.mark.long
+def test_a_chart_makes_redis(stack: Stack, deployment: Deployment) -> None:
+    """The chart stands in for a public one, and takes the values that are for that."""
+    stack.set("redisSource", "helm")
+    stack.set("kubernetes.chart", "cagriekin")
+    stack.set("kubernetes.chartSource", f"./{CHART.relative_to(ROOT)}")
+    stack.up()
+    made = {(each["type"], each["inputs"]["metadata"]["name"]) for each in objects(exported(stack)) if each["custom"]}
+    assert ("kubernetes:apps/v1:StatefulSet", "redis") in made
+    check_first_session(stack)
+    check_secrets_are_hidden(stack)
+    check_nothing_to_do(stack)
+    check_down_leaves_the_volumes(stack, deployment)
+
+
+def check_first_session(stack: Stack) -> None:
+    script = [sys.executable, str(ROOT / "ci" / "first_session.py"), stack.name]
+    done = subprocess.run(script, input=outputs(stack), capture_output=True, text=True, check=True, timeout=60)
+    assert "(durable: true)" in done.stdout
+
+
+def check_secrets_are_hidden(stack: Stack) -> None:
+    state = stack.pulumi("stack", "export")
+    for name, value in json.loads(outputs(stack)).items():
+        if name.endswith(("_password", "_token")):
+            assert value not in state, name
+            assert base64.b64encode(value.encode()).decode() not in state, name
+
+
+def check_nothing_to_do(stack: Stack) -> None:
+    stack.pulumi("preview", "--refresh", "--expect-no-changes")
+    stack.pulumi("up", "--yes", "--expect-no-changes")
+
+
+def check_down_leaves_the_volumes(stack: Stack, deployment: Deployment) -> None:
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    eventually("no pod is left", lambda: not deployment.kubectl("get", "pods", "--output", "name"))
+    claims = deployment.kubectl("get", "pvc", "--output", "name").split()
+    assert "persistentvolumeclaim/data-redis-0" in claims
+
+
+def outputs(stack: Stack) -> str:
+    return stack.pulumi("stack", "output", "--json", "--show-secrets")
+
+
+def exported(stack: Stack) -> dict[str, Any]:
+    """The state, with secrets in clear."""
+    return dict(json.loads(stack.pulumi("stack", "export", "--show-secrets")))
+
+
 def manifests(stack: Stack) -> list[dict[str, Any]]:
     """What Pulumi has applied, without what it says to itself."""
-    exported = json.loads(stack.pulumi("stack", "export", "--show-secrets"))
-    found = [clear(each["inputs"]) for each in objects(exported)]
+    found = [clear(each["inputs"]) for each in objects(exported(stack))]
     for each in found:
         kept = {
             key: text for key, text in each["metadata"].pop("annotations").items() if not key.startswith("pulumi.com/")
@@ -115,8 +153,8 @@ def manifests(stack: Stack) -> list[dict[str, Any]]:
     return found
 
 
-def objects(exported: dict[str, Any]) -> list[dict[str, Any]]:
-    return [each for each in exported["deployment"]["resources"] if each["type"].startswith("kubernetes:")]
+def objects(state: dict[str, Any]) -> list[dict[str, Any]]:
+    return [each for each in state["deployment"]["resources"] if each["type"].startswith("kubernetes:")]
 
 
 def clear(value: Any) -> Any:
@@ -150,11 +188,11 @@ def as_a_former_version(stack: Stack, deployment: Deployment) -> Path:
     deployment.kubectl(
         "apply", "--server-side", "--force-conflicts", "-f", "-", text=yaml.safe_dump_all([namespace, *others])
     )
-    exported = json.loads(stack.pulumi("stack", "export", "--show-secrets"))
-    ours = [each["urn"] for each in objects(exported)]
+    state = exported(stack)
+    ours = [each["urn"] for each in objects(state)]
     resources = [
         each
-        for each in exported["deployment"]["resources"]
+        for each in state["deployment"]["resources"]
         if each["urn"] not in ours and not each["type"].endswith((":Preflight", "providers:kubernetes"))
     ]
     (wait,) = [each for each in resources if each["type"].endswith(":AppliedManifests")]
@@ -172,9 +210,9 @@ def as_a_former_version(stack: Stack, deployment: Deployment) -> Path:
             "deleteData": True,
             "live": "as applied",
         }
-    exported["deployment"]["resources"] = resources
+    state["deployment"]["resources"] = resources
     file = stack.state / "former.json"
-    file.write_text(json.dumps(exported))
+    file.write_text(json.dumps(state))
     stack.pulumi("stack", "import", "--file", str(file))
     return file
 
