@@ -78,7 +78,7 @@ test: tools test-tools check ## every test but those of make prove (CMD='-k word
 	@# tests run make as a user does, not as a child of this one, which would print more
 	@$(RUN) env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS python -m pytest -m 'not long' $(CMD)
 
-prove: tools test-tools ## what takes longer than a test: mutants of the Lua, more histories and failovers, every broken deployment, upgrades on Kubernetes
+prove: tools test-tools ## what takes longer than a test: mutants of the Lua, more histories and failovers, every broken deployment, the longest tests
 	@$(RUN) python -m tests.mutation
 	@$(RUN) KIT_TEST_MODEL_EXAMPLES=400 KIT_TEST_FAILOVERS=5 python -m pytest -s tests/session_core/test_{model,histories}.py
 	@$(RUN) KIT_TEST_MATRIX=. python -m pytest -s tests/conformance/test_matrix.py

@@ -45,6 +45,7 @@ def refusal(made: Deployment, seconds: float) -> str:
     return str(told.value)
 
 
+@pytest.mark.long
 def test_privileges_a_quota_and_an_image_are_corrected_one_after_the_other_and_up_finishes(made: Deployment) -> None:
     made.render(f"redisImage={MISSING}")
     manifest = made.out / "manifests" / "20-redis.yaml"

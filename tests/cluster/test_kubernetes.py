@@ -135,6 +135,7 @@ def test_a_changed_setting_of_the_service_fails_no_request(deployment: Deploymen
     assert requests.failures == []
 
 
+@pytest.mark.long
 def test_an_autoscaler_comes_and_goes_without_a_failed_request(deployment: Deployment) -> None:
     """It gets the number of instances, which its manifest leaves to it, and leaves them where it is taken away."""
 

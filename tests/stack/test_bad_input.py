@@ -108,6 +108,7 @@ def test_a_change_that_fails_half_way_goes_back_to_what_ran(running: Access) -> 
     running.stack.pulumi("up", "--yes", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_first_up_that_fails_leaves_nothing_and_the_next_one_works(stack: Stack) -> None:
     own = f"label=com.docker.compose.project={stack.project}"
     with stack.setting("serviceImage", "nginx:stable"):
@@ -127,6 +128,7 @@ def test_a_first_up_that_fails_leaves_nothing_and_the_next_one_works(stack: Stac
     assert "->" not in docker("ps", "--format", "{{.Ports}}", "--filter", own)
 
 
+@pytest.mark.long
 def test_nodes_with_other_names_stop_and_start_with_every_session(running: Access) -> None:
     with Writer(running.settings) as writer:
         writer.wait_for(50)

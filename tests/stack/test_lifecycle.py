@@ -107,6 +107,7 @@ def test_a_refresh_shows_an_altered_file_and_up_restores_it(running: Access) -> 
     assert altered.read_text() == text
 
 
+@pytest.mark.long
 def test_two_stacks_run_side_by_side_one_of_them_on_valkey(running: Access, stack: Stack) -> None:
     stack.set("redisImage", "valkey/valkey:8")
     stack.up()
@@ -130,6 +131,7 @@ def test_two_stacks_run_side_by_side_one_of_them_on_valkey(running: Access, stac
     running.wait_settled()
 
 
+@pytest.mark.long
 def test_an_interrupted_up_is_finished_by_the_next_one(running: Access) -> None:
     """Killed on the way to another setting, and Ctrl-C on the way back."""
     running.wait_settled()
