@@ -64,10 +64,5 @@ def _deployment(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     name = f"test-{secrets.token_hex(3)}"
     deployment = Deployment(kubeconfig, name, tmp_path_factory.mktemp("kubernetes") / "out")
     deployment.render()
-    try:
-        deployment.apply()
-        deployment.rolled_out()
-        deployment.start_client()
+    with deployment.brought_up():
         yield deployment
-    finally:
-        deployment.remove()

@@ -103,6 +103,17 @@ class Deployment:
     def apply(self) -> None:
         self.kubectl("apply", "--server-side", *self.files)
 
+    @contextmanager
+    def brought_up(self) -> Iterator[Self]:
+        """It runs as it is rendered, with a client; gone afterwards."""
+        try:
+            self.apply()
+            self.rolled_out()
+            self.start_client()
+            yield self
+        finally:
+            self.remove()
+
     def remove(self) -> None:
         """Remove the namespace. Pods go first: Kubernetes looks late again for those that may take long to stop."""
         self.kubectl("delete", "statefulset,deployment,replicaset", "--all", "--cascade=orphan")

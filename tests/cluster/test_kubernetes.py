@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,9 +60,7 @@ def test_a_first_session_goes_through_the_session_service(deployment: Deployment
 
 
 def test_what_was_applied_is_what_is_there(deployment: Deployment) -> None:
-    command = deployment.command("diff", "--server-side", *deployment.files)
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert deployment.kubectl("diff", "--server-side", *deployment.files) == ""
 
 
 def test_a_primary_whose_pod_is_deleted_hands_over_without_a_failed_login(deployment: Deployment) -> None:

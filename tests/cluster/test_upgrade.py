@@ -37,13 +37,8 @@ def _deployment(kubeconfig: Path, former: Path, tmp_path: Path) -> Iterator[Depl
     """What the former kit makes, but for its service, whose image is that of today."""
     deployment = Deployment(kubeconfig, f"test-{secrets.token_hex(3)}", tmp_path / "out")
     deployment.render(checkout=former)
-    try:
-        deployment.apply()
-        deployment.rolled_out()
-        deployment.start_client()
+    with deployment.brought_up():
         yield deployment
-    finally:
-        deployment.remove()
 
 
 def functions(deployment: Deployment, *words: str, text: str = "") -> str:
@@ -76,6 +71,4 @@ def test_the_present_kit_takes_over_from_the_first_one_under_load(deployment: De
     assert writer.failures == []
     assert deployment.primaries() == [deployment.primary()]
     assert revision(deployment) == library.REVISION
-    command = deployment.command("diff", "--server-side", *deployment.files)
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert deployment.kubectl("diff", "--server-side", *deployment.files) == ""

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.spec import TARGET_SECTIONS, ComposeTarget, DeploymentSpec, KubernetesTarget
+from infra.kubernetes import KubernetesTarget
+from infra.spec import TARGET_SECTIONS, ComposeTarget, DeploymentSpec
 from infra.stackfile import SpecError, load_spec, settings
 from tests.render.deployments import KEYCLOAK_CA
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from functools import cache
 
+from infra.kubernetes import KubernetesTarget
 from infra.render.kubernetes import Cluster, Object, plain_objects, secret_objects
 from infra.render.kubernetes.objects import digest
 from infra.service import KeycloakSpec, ServiceSpec, TelemetrySpec
-from infra.spec import DeploymentSpec, KubernetesTarget, RedisSpec, SentinelSpec
+from infra.spec import DeploymentSpec, RedisSpec, SentinelSpec
 from infra.values import MEBIBYTE
 from tests.render.deployments import AUTHORITY, GIVEN, KEYCLOAK_CA, PASSWORDS
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.kubernetes import KubernetesTarget
 from infra.outputs import read as read_outputs
 from infra.render.kubernetes import Cluster, plain_objects, secret_objects
 from infra.render.kubernetes.charts import CHARTS
 from infra.render.session_settings import connection
-from infra.spec import DeploymentSpec, KubernetesTarget, RedisSpec
+from infra.spec import DeploymentSpec, RedisSpec
 from infra.targets.kubernetes.__main__ import main
 from infra.targets.kubernetes.manifests import VALUES, chart_values
 from tests.render.deployments import AUTHORITY, GIVEN, PASSWORDS

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from infra.kubernetes import KubernetesTarget
 from infra.render.compose import compose_yaml
 from infra.render.entrypoints import script
 from infra.render.kubernetes import Cluster, Object, plain_objects
 from infra.render.kubernetes.documents import manifest
 from infra.render.passwords import ADMIN_TOKEN
-from infra.spec import ComposeTarget, KubernetesTarget
+from infra.spec import ComposeTarget
 from tests.render.clusters import CLUSTERS, plain, secrets
 from tests.render.deployments import AUTHORITY, PASSWORDS
 

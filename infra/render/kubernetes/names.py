@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from infra.kubernetes import KubernetesTarget
 from infra.render.topology import Node
-from infra.spec import DeploymentSpec, KubernetesTarget, target_of
+from infra.spec import DeploymentSpec, target_of
 
 REDIS, SENTINEL, SESSION, EXPORTER = "redis", "sentinel", "session", "exporter"
 REDIS_PORT, SENTINEL_PORT = 6379, 26379
