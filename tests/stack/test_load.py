@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from loadtests.workloads import STEADY
 from tests.stack.kit import ROOT, Access, docker, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.engine]
@@ -67,7 +68,7 @@ def test_a_deployment_passes_the_gate(running: Access, thresholds: Path, level: 
     assert "verdict: pass" in output
     report = found(running)
     assert (report["level"], report["lost"], report["unconfirmed"]) == (level, 0, 0)
-    assert set(report["operations"]) == {"validate", "touch", "create", "revoke"}
+    assert {"validate", "touch", "create"} <= set(report["operations"]) <= set(STEADY), "one start in a hundred revokes"
 
 
 def test_a_primary_that_stands_still_for_a_while_breaks_it(running: Access, thresholds: Path) -> None:
