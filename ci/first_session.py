@@ -6,6 +6,7 @@ secret is in an argv.
 
 import json
 import secrets
+import shlex
 import ssl
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+
+from infra.outputs import place
 
 TIMEOUT = 20  # s
 SHOWN = """
@@ -34,8 +37,8 @@ A session of {user} was created (durable: {durable}) and read back through its c
   admin credential   pulumi stack output admin_token --show-secrets   (sent as: Authorization: Bearer ...)
 
 Try next (first: eval "$(make env)"):
-  kubectl --namespace {namespace} get pods
-  kubectl --namespace {namespace} delete pod redis-0    its primary is handed over first: sessions stay
+  kubectl {place} get pods
+  kubectl {place} delete pod redis-0    its primary is handed over first: sessions stay
 """
 
 
@@ -43,14 +46,7 @@ Try next (first: eval "$(make env)"):
 def base_url(outputs: dict[str, Any]) -> Iterator[str]:
     """Where the service is for this host: its published port; where none is published, its container; or a tunnel."""
     if outputs["target"] == "kubernetes":
-        command = [
-            "kubectl",
-            "--namespace",
-            outputs["location"]["namespace"],
-            "port-forward",
-            "service/session",
-            ":443",
-        ]
+        command = ["kubectl", *place(outputs["location"]), "port-forward", "service/session", ":443"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tunnel:
             try:
                 said = tunnel.stdout.readline() if tunnel.stdout else ""  # Forwarding from 127.0.0.1:36559 -> 8443
@@ -90,7 +86,7 @@ def main(stack: str) -> None:
         sys.exit(f"the session that was created did not come back: its user is {user}")
     known = {"durable": str(created["durable"]).lower(), "handle": created["handle"], "url": outputs["url"]}
     if outputs["target"] == "kubernetes":
-        sys.stdout.write(SHOWN_ON_KUBERNETES.format(user=user, **outputs["location"], **known))
+        sys.stdout.write(SHOWN_ON_KUBERNETES.format(user=user, place=shlex.join(place(outputs["location"])), **known))
         return
     authority = "certificate authority: pulumi stack output ca_pem"
     where = authority if outputs["address_map"] else "inside only: publish is false"

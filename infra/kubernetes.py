@@ -8,6 +8,7 @@ from infra.section import Section
 from infra.values import (
     Certificates,
     ChartSource,
+    ContextName,
     DnsLabel,
     DnsName,
     GatewayName,
@@ -23,8 +24,12 @@ class KubernetesTarget(Section):
     """A Kubernetes cluster, 1.29 or newer; all parts are in one namespace."""
 
     kind: Literal["kubernetes"] = "kubernetes"
+    context: ContextName = ""
+    """Context of the kubeconfig that leads to the cluster; empty for the current one"""
     namespace: DnsLabel = ""
     """Namespace of all parts; empty for redis-session-kit-<stack>"""
+    create_namespace: bool = True
+    """Whether the kit makes it, with the Pod Security level restricted; false where somebody else has made it"""
     cluster_domain: DnsName = "cluster.local"
     """Domain of the cluster's own DNS"""
     storage_class: DnsName = ""

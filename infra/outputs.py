@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -120,6 +120,12 @@ class StackOutputs(_Frozen):
             if bool(user) != bool(getattr(self, f"{role}_password")):
                 raise ValueError(f"users.{role} and {role}_password belong together: give both or none")
         return self
+
+
+def place(location: Mapping[str, Any]) -> tuple[str, ...]:
+    """First words for kubectl: the namespace at `location`, of the cluster of its context or of the current one."""
+    context = ("--context", location["context"]) if location.get("context") else ()
+    return (*context, "--namespace", location["namespace"])
 
 
 def read(source: Path | None) -> StackOutputs:

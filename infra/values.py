@@ -184,6 +184,7 @@ ChartSource = Annotated[
         "an address oci://... or https://..., a path that begins with / or ./, or empty",
     ),
 ]
+ContextName = Annotated[str, _matching(r"([^\s-]\S*)?", "the name of a context of the kubeconfig, or empty")]
 DnsLabel = Annotated[str, _matching(rf"({_LABEL})?", "1 to 63 of the characters a-z 0-9 -, or empty")]
 DnsName = Annotated[str, _matching(rf"({_LABEL}(\.{_LABEL})*)?", "a DNS name in lower case, or empty")]
 IssuerName = Annotated[

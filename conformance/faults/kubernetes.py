@@ -9,6 +9,7 @@ from typing import Any
 
 from conformance.faults import FaultError, Heal
 from conformance.faults.docker import HANDOVER, SOCKETS, docker, drop, hand_over, once, ports, run
+from infra.outputs import place
 
 READY_SECONDS = 90
 DRAIN_SECONDS = 100
@@ -24,7 +25,7 @@ CONTAINERS = ("ctr", "--namespace", "k8s.io", "tasks")
 
 
 def kubectl(*words: str, text: str | None = None) -> str:
-    """Run kubectl on the cluster of KUBECONFIG; what it says.
+    """Run kubectl, with the user's kubeconfig; what it says.
 
     Raises:
         FaultError: it failed.
@@ -42,9 +43,10 @@ class KubernetesFaults:
     the machine of a pod of this deployment, stop_kubelet lets that of a machine of ci/cluster.sh stand still.
     """
 
-    def __init__(self, namespace: str, nodes: Iterable[str]) -> None:
-        """Keep the namespace and the announced names of its Redis nodes and Sentinels."""
-        self._namespace = namespace
+    def __init__(self, location: Mapping[str, str], nodes: Iterable[str]) -> None:
+        """Keep the `location` of a deployment's outputs and the announced names of its Redis nodes and Sentinels."""
+        self._namespace = location["namespace"]
+        self._here = place(location)
         self._nodes = tuple(nodes)
 
     @property
@@ -107,10 +109,10 @@ class KubernetesFaults:
         """Cordon its machine, and evict this deployment's pods from it as their budgets allow; pods of others stay."""
         found = self._of(pod)
         machine, instance = found["spec"]["nodeName"], found["metadata"]["labels"][INSTANCE]
-        heal = once(lambda: kubectl("uncordon", machine))
+        heal = once(lambda: self._kubectl("uncordon", machine))
         mine = f"--pod-selector={INSTANCE}={instance}"
         try:
-            kubectl("drain", machine, mine, "--delete-emptydir-data", f"--timeout={DRAIN_SECONDS}s")
+            self._kubectl("drain", machine, mine, "--delete-emptydir-data", f"--timeout={DRAIN_SECONDS}s")
         except FaultError:
             heal()
             raise
@@ -119,7 +121,9 @@ class KubernetesFaults:
     def _may_drain(self) -> bool:
         """Whether we are allowed to, and pods have somewhere to go."""
         taking = [each for each in self._cluster if not each["spec"].get("unschedulable")]
-        return len(taking) > 1 and _may("patch", "nodes") and _may("create", "pods", "eviction", self._namespace)
+        return (
+            len(taking) > 1 and self._may("patch", "nodes") and self._may("create", "pods", "eviction", self._namespace)
+        )
 
     def _stop_kubelet(self, pod: str) -> Heal:
         """Its pods run on, and after some time Kubernetes takes the machine for lost."""
@@ -184,15 +188,23 @@ class KubernetesFaults:
         found: dict[str, Any] = json.loads(self._kubectl("get", "pod", pod, "--output", "json"))
         return found
 
-    def _kubectl(self, *words: str) -> str:
-        return kubectl("--namespace", self._namespace, *words)
+    def _may(self, verb: str, resource: str, subresource: str = "", namespace: str = "") -> bool:
+        """Whether the cluster lets us, by its own word."""
+        what = {"verb": verb, "resource": resource, "subresource": subresource, "namespace": namespace}
+        kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        asked = json.dumps({**kind, "spec": {"resourceAttributes": what}})
+        allowed = ("--output", "jsonpath={.status.allowed}")
+        return self._kubectl("create", "--filename", "-", *allowed, text=asked) == "true"
+
+    def _kubectl(self, *words: str, text: str | None = None) -> str:
+        return kubectl(*self._here, *words, text=text)
 
     @cached_property
     def _cluster(self) -> list[dict[str, Any]]:
         """The machines of the cluster; none where they may not be seen."""
-        if not _may("list", "nodes"):
+        if not self._may("list", "nodes"):
             return []
-        return list(json.loads(kubectl("get", "nodes", "--output", "json"))["items"])
+        return list(json.loads(self._kubectl("get", "nodes", "--output", "json"))["items"])
 
     @cached_property
     def _machines(self) -> Mapping[str, str]:
@@ -209,14 +221,6 @@ class KubernetesFaults:
             return False
         ours = docker("ps", "--quiet", "--no-trunc", "--filter", f"label={OWN_MACHINE}").split()
         return set(ours) >= set(self._machines.values())
-
-
-def _may(verb: str, resource: str, subresource: str = "", namespace: str = "") -> bool:
-    """Whether the cluster lets us, by its own word."""
-    what = {"verb": verb, "resource": resource, "subresource": subresource, "namespace": namespace}
-    kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
-    asked = json.dumps({**kind, "spec": {"resourceAttributes": what}})
-    return kubectl("create", "--filename", "-", "--output", "jsonpath={.status.allowed}", text=asked) == "true"
 
 
 def _pod(node: str) -> str:

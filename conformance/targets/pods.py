@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from conformance.faults import FaultError
 from conformance.faults.kubernetes import kubectl
-from infra.outputs import StackOutputs
+from infra.outputs import StackOutputs, place
 
 FIRST_PORT = 7000
 LONGEST_SECONDS = 4 * 3600
@@ -62,15 +62,15 @@ def reached(outputs: StackOutputs) -> Iterator[StackOutputs]:
     Raises:
         FaultError: the pod does not run, or cannot be reached.
     """
-    namespace = outputs.location.get("namespace")
-    if not namespace or outputs.address_map:
+    if "namespace" not in outputs.location or outputs.address_map:
         yield outputs
         return
     name = f"conformance-{secrets.token_hex(4)}"
     addresses = (*outputs.redis_nodes, *outputs.sentinels)
-    here = ("--namespace", namespace)
+    here = place(outputs.location)
     try:
-        kubectl(*here, "create", "-f", "-", text=json.dumps(_pod(name, namespace, addresses)))
+        image = kubectl(*here, "get", "deployment", "session", "--output", _IMAGE)
+        kubectl(*here, "create", "-f", "-", text=json.dumps(_pod(name, image, addresses)))
         kubectl(*here, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
         with _forwarded(["kubectl", *here, "port-forward", f"pod/{name}"], len(addresses)) as ports:
             places = (f"{address}=127.0.0.1:{port}" for address, port in zip(addresses, ports, strict=True))
@@ -79,8 +79,7 @@ def reached(outputs: StackOutputs) -> Iterator[StackOutputs]:
         kubectl(*here, "delete", "pod", name, "--ignore-not-found")
 
 
-def _pod(name: str, namespace: str, addresses: Sequence[str]) -> dict[str, object]:
-    image = kubectl("--namespace", namespace, "get", "deployment", "session", "--output", _IMAGE)
+def _pod(name: str, image: str, addresses: Sequence[str]) -> dict[str, object]:
     container = {
         "name": "relay",
         "image": image,
@@ -102,7 +101,7 @@ def _pod(name: str, namespace: str, addresses: Sequence[str]) -> dict[str, objec
         "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "runAsUser": 10_001, "seccompProfile": {"type": "RuntimeDefault"}},
     }
-    metadata = {"name": name, "namespace": namespace, "labels": {"redis-session-kit/client": "true"}}
+    metadata = {"name": name, "labels": {"redis-session-kit/client": "true"}}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 

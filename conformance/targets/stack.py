@@ -55,8 +55,8 @@ def _faults(outputs: StackOutputs) -> Faults:
     nodes = [_address(each).host for each in (*outputs.redis_nodes, *outputs.sentinels)]
     if project := outputs.location.get("compose_project"):
         return DockerFaults(project, nodes)
-    if namespace := outputs.location.get("namespace"):
-        return KubernetesFaults(namespace, nodes)
+    if "namespace" in outputs.location:
+        return KubernetesFaults(outputs.location, nodes)
     return NoFaults()
 
 

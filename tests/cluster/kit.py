@@ -192,7 +192,7 @@ class Deployment:
     @property
     def faults(self) -> KubernetesFaults:
         """What can be done to its nodes."""
-        return KubernetesFaults(self.namespace, [*self.pods("redis"), *self.pods("sentinel")])
+        return KubernetesFaults({"namespace": self.namespace}, [*self.pods("redis"), *self.pods("sentinel")])
 
 
 @dataclass

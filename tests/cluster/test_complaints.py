@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from infra.outputs import place
 from infra.targets.kubernetes.kubectl import complaints, kubectl
 from tests.cluster.kit import eventually
 
@@ -34,7 +35,7 @@ def test_an_image_that_is_not_there_and_a_machine_that_is_too_small(namespace: s
     kubectl("apply", "-f", "-", text=pod("memory", namespace, resources={"requests": {"memory": "900Gi"}}))
 
     def said() -> bool:
-        text = "\n".join(map(str, complaints(namespace)))
+        text = "\n".join(map(str, complaints(place({"namespace": namespace}))))
         return "pod/image: main: " in text and "ImagePull" in text and "pod/memory: 0/" in text
 
     eventually("both are said", said)
@@ -44,11 +45,11 @@ def test_pods_that_a_quota_refuses(namespace: str) -> None:
     kubectl("--namespace", namespace, "create", "quota", "small", "--hard=pods=0")
     kubectl("--namespace", namespace, "create", "deployment", "many", "--image=redis:8")
 
-    found = eventually("it is said", lambda: complaints(namespace))
+    found = eventually("it is said", lambda: complaints(place({"namespace": namespace})))
     assert len(found) == 1
     assert found[0].about.startswith("replicaset/many-")
     assert "exceeded quota: small" in found[0].reason
     assert found[0].lasting
 
     kubectl("--namespace", namespace, "scale", "deployment", "many", "--replicas=0")
-    eventually("what is over is not said any more", lambda: not complaints(namespace))
+    eventually("what is over is not said any more", lambda: not complaints(place({"namespace": namespace})))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.targets.kubernetes.kubectl import kubectl
+from infra.targets.kubernetes.kubectl import UID, kubectl
 from tests.cluster.kit import ROOT, Deployment, eventually
 from tests.stack.kit import Stack
 
@@ -45,7 +45,15 @@ def _deployment(kubeconfig: Path, stack: Stack, tmp_path: Path) -> Deployment:
     return Deployment(kubeconfig, stack.name, tmp_path)
 
 
-def test_up_twice_a_change_by_hand_and_down(stack: Stack, deployment: Deployment) -> None:
+def test_up_twice_a_change_by_hand_and_down(
+    stack: Stack, deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.set("kubernetes.context", kubectl("config", "current-context").strip())
+    elsewhere = tmp_path / "kubeconfig"
+    elsewhere.write_bytes(deployment.kubeconfig.read_bytes())
+    monkeypatch.setenv("KUBECONFIG", str(elsewhere))
+    kubectl("config", "unset", "current-context")
+
     stack.up()
     check_first_session(stack)
     check_secrets_are_hidden(stack)
@@ -64,6 +72,7 @@ def test_up_twice_a_change_by_hand_and_down(stack: Stack, deployment: Deployment
     assert differences(deployment, manifests(stack)) == ""
     assert before.items() <= identities(deployment).items(), "no pod of Redis or Sentinel was replaced"
 
+    check_another_cluster_is_left_alone(stack, deployment)
     check_down_leaves_the_volumes(stack, deployment)
 
 
@@ -124,6 +133,27 @@ def check_secrets_are_hidden(stack: Stack) -> None:
 def check_nothing_to_do(stack: Stack) -> None:
     stack.pulumi("preview", "--refresh", "--expect-no-changes")
     stack.pulumi("up", "--yes", "--expect-no-changes")
+
+
+def check_another_cluster_is_left_alone(stack: Stack, deployment: Deployment) -> None:
+    """There is only one here: it is another than the one of a state that names another."""
+    here, there = deployment.kubectl("get", "namespace", "kube-system", *UID), "00000000-0000-4000-8000-000000000000"
+    ours = stack.pulumi("stack", "export")
+    assert here in ours
+    put_state(stack, ours.replace(here, there))
+    before = identities(deployment)
+    for command in (("preview",), ("refresh", "--yes", "--skip-preview"), ("destroy", "--yes", "--skip-preview")):
+        said = stack.pulumi(*command, check=False)
+        assert f"this stack is on another cluster: the namespace kube-system has the uid {there} there" in said, said
+    assert identities(deployment) == before
+    put_state(stack, ours)
+
+
+def put_state(stack: Stack, state: str) -> Path:
+    file = stack.state / "put.json"
+    file.write_text(state)
+    stack.pulumi("stack", "import", "--file", str(file))
+    return file
 
 
 def check_down_leaves_the_volumes(stack: Stack, deployment: Deployment) -> None:
@@ -211,10 +241,7 @@ def as_a_former_version(stack: Stack, deployment: Deployment) -> Path:
             "live": "as applied",
         }
     state["deployment"]["resources"] = resources
-    file = stack.state / "former.json"
-    file.write_text(json.dumps(state))
-    stack.pulumi("stack", "import", "--file", str(file))
-    return file
+    return put_state(stack, json.dumps(state))
 
 
 def test_who_may_do_nothing_is_told_what_was_refused(

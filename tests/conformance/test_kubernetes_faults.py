@@ -22,7 +22,7 @@ esac
 echo "kubectl $*" >>"$WORLD/done"
 case "$*" in
   *"delete pod"*) mv "$WORLD/next" "$WORLD/pod" ;;
-  drain*) ! [ -e "$WORLD/held" ] || { echo "Cannot evict pod" >&2; exit 1; } ;;
+  *" drain "*) ! [ -e "$WORLD/held" ] || { echo "Cannot evict pod" >&2; exit 1; } ;;
 esac
 """
 DOCKER = """#!/bin/sh
@@ -33,7 +33,7 @@ case "$*" in
   *) echo "docker $*" >>"$WORLD/done" ;;
 esac
 """
-HERE = "--namespace sessions"
+HERE = "--context prod --namespace sessions"
 NODE = "redis-1.redis.sessions.svc.cluster.local"
 
 
@@ -73,7 +73,7 @@ class World:
 
     @property
     def faults(self) -> KubernetesFaults:
-        return KubernetesFaults("sessions", [NODE])
+        return KubernetesFaults({"context": "prod", "namespace": "sessions"}, [NODE])
 
 
 @pytest.fixture(name="world")
@@ -142,18 +142,18 @@ def test_a_volume_is_lost_with_its_pod(world: World) -> None:
 
 def test_only_this_deployments_pods_are_drained_and_the_machine_takes_pods_again(world: World) -> None:
     heal = world.faults.inject("drain", NODE)
-    drained = "kubectl drain machine-2 --pod-selector=app.kubernetes.io/instance=kind --delete-emptydir-data"
+    drained = f"kubectl {HERE} drain machine-2 --pod-selector=app.kubernetes.io/instance=kind --delete-emptydir-data"
     assert world.done == [f"{drained} --timeout=100s"]
     heal()
     heal()
-    assert world.done[1:] == ["kubectl uncordon machine-2"]
+    assert world.done[1:] == [f"kubectl {HERE} uncordon machine-2"]
 
 
 def test_a_drain_that_a_budget_holds_leaves_no_machine_closed(world: World) -> None:
     world.put("held")
     with pytest.raises(FaultError, match="Cannot evict pod"):
         world.faults.inject("drain", NODE)
-    assert world.done[1:] == ["kubectl uncordon machine-2"]
+    assert world.done[1:] == [f"kubectl {HERE} uncordon machine-2"]
 
 
 def test_a_kubelet_stands_still_and_goes_on(world: World) -> None:

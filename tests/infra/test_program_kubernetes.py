@@ -135,15 +135,16 @@ def test_pods_come_after_what_they_read_and_the_wait_after_all(engine: Engine, o
         return {urn for urn in urns if urn.startswith("kubernetes:") or ":Preflight:" in urn}
 
     (wait,) = [each for each in engine.registered if each.type.endswith(":AppliedManifests")]
+    preflight = {f"pulumi-python:dynamic/kubernetes:Preflight::{STACK}-preflight"}
     for each in objects:
         kind = each.type.rpartition(":")[2]
         if kind == "Namespace":
-            assert before(each) == {f"pulumi-python:dynamic/kubernetes:Preflight::{STACK}-preflight"}
+            assert before(each) == preflight
         elif kind in {"StatefulSet", "Deployment"}:
             assert before(each) >= names({"Namespace", "Secret", "ConfigMap", "NetworkPolicy", "Service"})
         else:
-            assert before(each) == names({"Namespace"})
-    assert before(wait) == {f"{each.type}::{each.name}" for each in objects}
+            assert before(each) == preflight | names({"Namespace"})
+    assert before(wait) == preflight | {f"{each.type}::{each.name}" for each in objects}
 
 
 @pytest.mark.parametrize("delete", [False, True])
@@ -151,6 +152,16 @@ def test_the_namespace_with_its_volumes_stays_unless_data_is_to_go(delete: bool)
     engine = run(configured({"deleteData": delete}))
     kept = [each.type for each in engine.registered if each.retained]
     assert kept == ([] if delete else ["kubernetes:core/v1:Namespace"])
+
+
+def test_a_namespace_of_others_is_looked_for_and_not_made() -> None:
+    engine = run(configured({"createNamespace": False, "namespace": "theirs", "context": "prod"}))
+    assert not [each for each in engine.registered if each.type.endswith(":Namespace")]
+    (preflight,) = [each for each in engine.registered if each.type.endswith(":Preflight")]
+    assert preflight.inputs["needs"] == ["namespace/theirs"]
+    (provider,) = [each for each in engine.registered if each.type == "pulumi:providers:kubernetes"]
+    (wait,) = [each for each in engine.registered if each.type.endswith(":AppliedManifests")]
+    assert [each.inputs["context"] for each in (preflight, provider, wait)] == ["prod"] * 3
 
 
 def test_configuration_is_changed_in_place(engine: Engine) -> None:
@@ -182,7 +193,7 @@ def test_a_preview_shows_all_but_what_secrets_decide_and_no_secret(engine: Engin
 def test_the_outputs_are_those_of_a_cluster(engine: Engine) -> None:
     outputs = parse(revealed(engine.outputs[f"{PROJECT}-{STACK}"]), "the test")
     assert outputs.target == "kubernetes"
-    assert outputs.location == {"namespace": f"redis-session-kit-{STACK}"}
+    assert outputs.location == {"context": "", "namespace": f"redis-session-kit-{STACK}"}
 
 
 def test_with_an_issuer_of_the_cluster_there_is_no_certificate_of_the_kit() -> None:

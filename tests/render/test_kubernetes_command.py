@@ -35,6 +35,8 @@ def test_manifests_for_git_are_apart_from_the_secrets_which_are_for_their_owner_
     kept = json.loads(written[SECRETS_FILE])
     manifests = {path: each for path, each in written.items() if path.startswith("manifests/")}
     assert min(manifests) == "manifests/00-namespace.yaml"
+    assert run(out, "--set", "kubernetes.createNamespace=false") == 0
+    assert "manifests/00-namespace.yaml" not in text(out)
     keys = [pair["key_pem"] for pair in kept["certificates"].values()]
     for secret in (*kept["passwords"].values(), *keys):
         assert not [path for path, each in manifests.items() if secret in each]

@@ -23,7 +23,7 @@ def plain_objects(cluster: Cluster, secrets: Mapping[str, str], ca: str) -> dict
     `ca`: PEM of the authority that every part trusts.
     """
     files = {
-        "00-namespace": [_namespace(cluster)],
+        "00-namespace": [_namespace(cluster)] if cluster.target.create_namespace else [],
         "10-network-policies": network_policies(cluster),
         "10-certificates": certificate_objects(cluster),
         "20-redis": [] if cluster.chart else redis_objects(cluster, secrets),

@@ -28,9 +28,12 @@ NAMES = ("passwords", "ca", "certificates", "given")
 class Preflight(Resource, module="kubernetes", name="Preflight"):
     """What has to be in the cluster before anything is made there."""
 
+    cluster: pulumi.Output[str]
+    """Its unique id; empty if that may not be looked at."""
+
     def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
         """`props` as PreflightProvider takes them."""
-        super().__init__(PreflightProvider(), name, dict(props), opts)
+        super().__init__(PreflightProvider(), name, {**props, "cluster": None}, opts)
 
 
 class AppliedManifests(Resource, module="kubernetes", name="AppliedManifests"):
@@ -65,16 +68,18 @@ class KubernetesDeployment(pulumi.ComponentResource):
         ).apply(lambda known: manifests(cluster, *(known[name] for name in NAMES), *known["others"]))
         shape = with_secrets(cluster, "").every
         stateful_sets = manifest([each for each in shape if each["kind"] == "StatefulSet"])
+        where = {"context": cluster.target.context, "namespace": cluster.namespace}
         preflight = Preflight(
             f"{name}-preflight",
-            {"namespace": cluster.namespace, "needs": _needs(cluster), "statefulSets": stateful_sets},
+            {**where, "needs": _needs(cluster), "statefulSets": stateful_sets},
             child,
         )
         made = resources(cluster, rendered, preflight, child)
         AppliedManifests(
             f"{name}-manifests",
             {
-                "namespace": cluster.namespace,
+                **where,
+                "cluster": preflight.cluster,
                 "objects": [identity(each) for each in shape],
                 "workloads": _workloads(cluster, shape),
                 "manifests": pulumi.Output.unsecret(rendered.apply(lambda known: _digest(cluster, known))),
@@ -116,6 +121,7 @@ def _digest(cluster: Cluster, rendered: Manifests) -> str:
 def _needs(cluster: Cluster) -> list[str]:
     """What must be in the cluster before, as kubectl names it."""
     classes = {
+        "namespace": "" if cluster.target.create_namespace else cluster.namespace,
         "storageclass": cluster.target.storage_class,
         "priorityclass": cluster.target.priority_class,
         "ingressclass": cluster.target.ingress_class,

@@ -22,7 +22,7 @@ def outputs(cluster: Cluster, ca_pem: object, passwords: Mapping[str, Any]) -> d
         shared
         | users
         | {
-            "location": {"namespace": cluster.namespace},
+            "location": {"context": cluster.target.context, "namespace": cluster.namespace},
             "url": f"https://{cluster.domain(SESSION)}",
             "redis_nodes": [str(node) for node in cluster.redis],
             "sentinels": [str(node) for node in cluster.sentinels],

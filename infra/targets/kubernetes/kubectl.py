@@ -11,12 +11,17 @@ ANSWER_SECONDS = 20
 """For the API server to answer one question."""
 LAST_LINES = 12
 """Lines of a failed command's output that its error shows."""
+UID = ("--output", "jsonpath={.metadata.uid}")
 FINE = frozenset({"ContainerCreating", "PodInitializing"})
 """Why a container may wait although nothing is wrong."""
 LASTING = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"}
 )
 """Why it may wait for ever (Kubernetes: pkg/kubelet/images/types.go, pkg/kubelet/kuberuntime)."""
+
+
+Place = tuple[str, ...]
+"""As `infra.outputs.place` makes it."""
 
 
 class ClusterError(RuntimeError):
@@ -54,6 +59,17 @@ def kubectl(*words: str, text: str | None = None, timeout: float = 60, codes: tu
     return done.stdout
 
 
+def cluster_id(where: Place) -> str:
+    """Unique id of the cluster, as OpenTelemetry has it (`k8s.cluster.uid`): that of the namespace kube-system.
+
+    Empty where it cannot be had: the cluster is away, or one may not look.
+    """
+    try:
+        return kubectl(*where, "get", "namespace", "kube-system", *UID, timeout=ANSWER_SECONDS)
+    except ClusterError:
+        return ""
+
+
 @dataclass(frozen=True)
 class Complaint:
     """Why a pod does not run, in Kubernetes' own words."""
@@ -71,37 +87,35 @@ class Complaint:
         return f"{self.about}: {self.reason}"
 
 
-def complaints(namespace: str) -> list[Complaint]:
+def complaints(where: Place) -> list[Complaint]:
     """Why pods of a namespace do not run."""
-    controllers = _controllers(namespace)
+    controllers = _controllers(where)
     wanted = {each["status"].get("updateRevision") for each in controllers}
     found = [
         Complaint(f"pod/{pod['metadata']['name']}", reason, lasting, _revision(pod) not in wanted)
-        for pod in _items(namespace, "pods")
+        for pod in _items(where, "pods")
         for reason, lasting in _reasons(pod["status"])
     ]
-    return found + [
-        Complaint(about, message, lasting=True) for about, message in _refused(namespace, controllers).items()
-    ]
+    return found + [Complaint(about, message, lasting=True) for about, message in _refused(where, controllers).items()]
 
 
-def try_again(namespace: str) -> None:
+def try_again(where: Place) -> None:
     """Have pods that were refused be made now: Kubernetes tries ever later by itself, in the end every 1000 s.
 
     What was in the way may be gone meanwhile, and would still be named.
     """
-    if refused := _refused(namespace, _controllers(namespace)):
+    if refused := _refused(where, _controllers(where)):
         seen = f"redis-session-kit/tried-again={time.time():.0f}"  # a change of any kind has it looked at
-        kubectl("--namespace", namespace, "annotate", "--overwrite", *refused, seen)
+        kubectl(*where, "annotate", "--overwrite", *refused, seen)
 
 
-def _refused(namespace: str, controllers: Sequence[dict[str, Any]]) -> dict[str, str]:
+def _refused(where: Place, controllers: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Why pods of `controllers` were not made, by the object's name as kubectl has it.
 
     The last one for each object: names of pods that were refused make every event another one.
     """
     lacking = {each["metadata"]["uid"] for each in controllers if _lacks_pods(each)}
-    events = _items(namespace, "events", "--field-selector", "type=Warning,reason=FailedCreate")
+    events = _items(where, "events", "--field-selector", "type=Warning,reason=FailedCreate")
     return {
         f"{each['involvedObject']['kind'].lower()}/{each['involvedObject']['name']}": each["message"]
         for each in sorted(events, key=lambda each: each.get("lastTimestamp") or "")
@@ -109,12 +123,12 @@ def _refused(namespace: str, controllers: Sequence[dict[str, Any]]) -> dict[str,
     }
 
 
-def _controllers(namespace: str) -> list[dict[str, Any]]:
-    return _items(namespace, "statefulsets,replicasets")
+def _controllers(where: Place) -> list[dict[str, Any]]:
+    return _items(where, "statefulsets,replicasets")
 
 
-def _items(namespace: str, *words: str) -> list[dict[str, Any]]:
-    return list(json.loads(kubectl("--namespace", namespace, "get", *words, "--output", "json"))["items"])
+def _items(where: Place, *words: str) -> list[dict[str, Any]]:
+    return list(json.loads(kubectl(*where, "get", *words, "--output", "json"))["items"])
 
 
 def _revision(pod: dict[str, Any]) -> str | None:

@@ -25,19 +25,18 @@ class NameRefusedError(ValueError):
 
 @dataclass(frozen=True)
 class Manifests:
-    """Objects, to be applied in this order."""
+    """All objects of a deployment."""
 
     plain: Mapping[str, list[Object]]
-    """By the name of their file; the first is the namespace."""
+    """By the name of their file; those that are to be applied first come first."""
     secrets: list[Object]
     values: Object | None = None
     """Of the Helm chart that makes Redis and the Sentinels; None where the kit does."""
 
     @property
     def every(self) -> list[Object]:
-        """All objects: the namespace first, then Secrets, which the pods wait for."""
-        namespace, *plain = (each for objects in self.plain.values() for each in objects)
-        return [namespace, *self.secrets, *plain]
+        """All objects."""
+        return [*(each for objects in self.plain.values() for each in objects), *self.secrets]
 
 
 def manifests(

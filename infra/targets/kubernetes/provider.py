@@ -6,9 +6,27 @@ A wait that ends in an error names the objects that are in its way, and why, lon
 from collections.abc import Iterator, Sequence
 
 import yaml
-from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ResourceProvider, UpdateResult
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
 
-from infra.targets.kubernetes.kubectl import ANSWER_SECONDS, ClusterError, Complaint, complaints, kubectl, try_again
+from infra.outputs import place
+from infra.targets.kubernetes.kubectl import (
+    ANSWER_SECONDS,
+    ClusterError,
+    Complaint,
+    Place,
+    cluster_id,
+    complaints,
+    kubectl,
+    try_again,
+)
 from infra.targets.shown import Props, in_one_sentence, own, say
 
 ROLLOUT_SECONDS = 600
@@ -20,7 +38,7 @@ FORMER = "plain"
 
 
 class PreflightProvider(ResourceProvider):
-    """Makes nothing: refuses, in a preview already, what cannot work."""
+    """Makes nothing: refuses, in a preview already, what cannot work, and notes which cluster the stack is on."""
 
     serialize_as_secret_always = False  # a class name is no secret
 
@@ -28,13 +46,24 @@ class PreflightProvider(ResourceProvider):
         """Refuse a cluster that is away, lacks a class that pods or volumes name, or has volumes of another form."""
         return CheckResult(news, [CheckFailure("", reason) for reason in _refusals(news)])
 
-    def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
-        """Nothing is made, so nothing changes."""
-        return DiffResult(changes=False)
+    @in_one_sentence(ClusterError)
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        """Refuse another cluster than the one that is noted; note one if none is."""
+        return DiffResult(changes=bool(_same_cluster(olds, news)) and not olds.get("cluster"))
 
     def create(self, props: Props) -> CreateResult:
-        """Make nothing."""
-        return CreateResult("preflight", own(props))
+        """Note the cluster."""
+        return CreateResult("preflight", own(props) | {"cluster": cluster_id(place(props))})
+
+    def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
+        """Note the cluster."""
+        return UpdateResult(own(news) | {"cluster": cluster_id(place(news))})
+
+    @in_one_sentence(ClusterError)
+    def read(self, _id: str, props: Props) -> ReadResult:
+        """Refuse a refresh from another cluster: it would find nothing, and forget everything."""
+        _same_cluster(props, props)
+        return ReadResult(_id, own(props))
 
 
 class ManifestsProvider(ResourceProvider):
@@ -45,7 +74,7 @@ class ManifestsProvider(ResourceProvider):
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         """Compare what was applied; another namespace is another deployment."""
         replaced = ["namespace"] if olds.get("namespace") != news.get("namespace") else []
-        changed = olds.get("manifests") != news.get("manifests")
+        changed = any(olds.get(each, "") != news.get(each, "") for each in ("manifests", "cluster", "context"))
         return DiffResult(changes=changed or bool(replaced), replaces=replaced, delete_before_replace=True)
 
     @in_one_sentence(ClusterError)
@@ -58,16 +87,21 @@ class ManifestsProvider(ResourceProvider):
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         """Wait until the pods have been replaced, one by one."""
         if FORMER in olds:
-            _take_over(olds, news["objects"])
+            _take_over(olds, place(news), news["objects"])
         _wait_for_all(news)
         return UpdateResult(own(news))
 
     @in_one_sentence(ClusterError)
     def delete(self, _id: str, props: Props) -> None:
-        """Remove what a former version has made: all else are resources of their own."""
+        """Remove what a former version has made: all else are resources of their own, which go after this one.
+
+        On another cluster, none of them may go.
+        """
+        _same_cluster(props, props)
         if FORMER in props:
             kept = [each for each in _former(props) if props["deleteData"] or each["kind"] != "Namespace"]
-            kubectl("delete", "--ignore-not-found", "--wait", "-f", "-", text=yaml.safe_dump_all(kept), timeout=300)
+            words = ("delete", "--ignore-not-found", "--wait", "-f", "-")
+            kubectl(*place(props), *words, text=yaml.safe_dump_all(kept), timeout=300)
 
 
 def identity(manifest: Props) -> str:
@@ -75,41 +109,60 @@ def identity(manifest: Props) -> str:
     return f"{manifest['apiVersion'].rpartition('/')[0]}/{manifest['kind']}/{manifest['metadata']['name']}"
 
 
+def _same_cluster(noted: Props, props: Props) -> str:
+    """The id of the cluster at `props`, empty if unknown.
+
+    Raises:
+        ClusterError: it is not the one that is noted.
+
+    """
+    found, wanted = cluster_id(place(props)), noted.get("cluster", "")
+    if found and wanted and found != wanted:
+        raise ClusterError(
+            f"this stack is on another cluster: the namespace kube-system has the uid {wanted} there, and {found} here"
+            "\nChoose that cluster with KUBECONFIG, or its context with kubernetes.context. If it is gone for good, "
+            "docs/kubernetes.md says how the stack forgets it."
+        )
+    return found
+
+
 def _refusals(props: Props) -> Iterator[str]:
+    where = place(props)
     try:
-        kubectl("get", "--raw", "/version", timeout=ANSWER_SECONDS)
+        kubectl(*where, "get", "--raw", "/version", timeout=ANSWER_SECONDS)
         for needed in props["needs"]:
-            _look_for(needed)
+            _look_for(where, needed)
     except ClusterError as error:
         yield f"{error}\nThe cluster is that of `kubectl config current-context`; KUBECONFIG chooses another file."
         return
     try:
         if props["statefulSets"] and kubectl(
-            "get", "namespace", props["namespace"], "--ignore-not-found", timeout=ANSWER_SECONDS
+            *where, "get", "namespace", props["namespace"], "--ignore-not-found", timeout=ANSWER_SECONDS
         ):
-            words = ("--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
-            kubectl("apply", *words, text=props["statefulSets"], timeout=ANSWER_SECONDS)
+            words = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-")
+            kubectl(*where, *words, text=props["statefulSets"], timeout=ANSWER_SECONDS)
     except ClusterError as error:
         yield f"{error}\nWhat it cannot change has to stay as it was set; an existing volume keeps its size and class."
 
 
-def _look_for(needed: str) -> None:
+def _look_for(where: Place, needed: str) -> None:
     """Refuse what is not there; who may not look at objects of the whole cluster does not know."""
     try:
-        kubectl("get", needed, timeout=ANSWER_SECONDS)
+        kubectl(*where, "get", needed, timeout=ANSWER_SECONDS)
     except ClusterError as error:
         if "(Forbidden)" not in str(error):
             raise
 
 
 def _wait_for_all(props: Props) -> None:
-    try_again(props["namespace"])
+    where = place(props)
+    try_again(where)
     for workload in props["workloads"]:
         say(f"waiting for {workload}")
-        _wait(props["namespace"], workload)
+        _wait(where, workload)
 
 
-def _wait(namespace: str, workload: str) -> None:
+def _wait(where: Place, workload: str) -> None:
     """Wait until a workload is rolled out; what waiting does not help is not waited for as long.
 
     Raises:
@@ -121,10 +174,10 @@ def _wait(namespace: str, workload: str) -> None:
     for look in range(looks):
         try:
             words = ("rollout", "status", workload, f"--timeout={LOOK_SECONDS}s")
-            kubectl("--namespace", namespace, *words, timeout=LOOK_SECONDS)
+            kubectl(*where, *words, timeout=LOOK_SECONDS)
         except ClusterError as error:
-            found = complaints(namespace)
-            _let_go(namespace, found)
+            found = complaints(where)
+            _let_go(where, found)
             lasting = lasting + 1 if any(each.lasting and not each.outdated for each in found) else 0
             if look + 1 < looks and lasting < LASTING_LOOKS:
                 continue
@@ -133,7 +186,7 @@ def _wait(namespace: str, workload: str) -> None:
         return
 
 
-def _let_go(namespace: str, found: Sequence[Complaint]) -> None:
+def _let_go(where: Place, found: Sequence[Complaint]) -> None:
     """Delete pods of a former form that never can run: the new ones wait for these, and would wait for ever.
 
     The last one of each kind at a time: its StatefulSet makes it anew in the former form while later ones have that.
@@ -141,10 +194,10 @@ def _let_go(namespace: str, found: Sequence[Complaint]) -> None:
     hopeless = sorted(each.about for each in found if each.outdated and each.lasting)
     last = {about.rpartition("-")[0]: about for about in hopeless}
     if last:
-        kubectl("--namespace", namespace, "delete", "--wait=false", *last.values(), timeout=ANSWER_SECONDS)
+        kubectl(*where, "delete", "--wait=false", *last.values(), timeout=ANSWER_SECONDS)
 
 
-def _take_over(olds: Props, wanted: Sequence[str]) -> None:
+def _take_over(olds: Props, where: Place, wanted: Sequence[str]) -> None:
     """Remove what is wanted no more, and give up kubectl's part in the rest, which Pulumi has applied now.
 
     What both have applied stays; what kubectl alone has applied, such as a field that is wanted no more, goes.
@@ -153,14 +206,14 @@ def _take_over(olds: Props, wanted: Sequence[str]) -> None:
     former = list(_former(olds))
     gone = [each for each in former if identity(each) not in wanted]
     if gone:
-        kubectl("delete", "--ignore-not-found", "-f", "-", text=yaml.safe_dump_all(gone), timeout=60)
+        kubectl(*where, "delete", "--ignore-not-found", "-f", "-", text=yaml.safe_dump_all(gone), timeout=60)
     names = [
         {key: each[key] for key in ("apiVersion", "kind")}
         | {"metadata": {key: each["metadata"][key] for key in ("name", "namespace") if key in each["metadata"]}}
         for each in former
         if identity(each) in wanted
     ]
-    kubectl("apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(names), timeout=120)
+    kubectl(*where, "apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(names), timeout=120)
 
 
 def _former(props: Props) -> Iterator[Props]:

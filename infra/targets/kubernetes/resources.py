@@ -34,20 +34,26 @@ def resources(
     ConfigMaps and Secrets change in place: by default a change replaces them, and with them all that depends on them.
     """
     provider = kubernetes.Provider(
-        f"{cluster.name}-cluster", enable_config_map_mutable=True, enable_secret_mutable=True, opts=child
+        f"{cluster.name}-cluster",
+        context=cluster.target.context or None,
+        enable_config_map_mutable=True,
+        enable_secret_mutable=True,
+        opts=child,
     )
 
-    def made(inputs: Object, before: Sequence[pulumi.Resource], *, kept: bool = False) -> pulumi.CustomResource:
-        own = pulumi.ResourceOptions(provider=provider, depends_on=before, retain_on_delete=kept)
-        return _resource(cluster, inputs, pulumi.ResourceOptions.merge(child, own))
+    def after(before: Sequence[pulumi.Resource], *, kept: bool = False) -> pulumi.ResourceOptions:
+        own = pulumi.ResourceOptions(provider=provider, depends_on=[*before], retain_on_delete=kept)
+        return pulumi.ResourceOptions.merge(child, own)
 
-    first, *others = _inputs(cluster, rendered)
-    namespace = made(first, [needed], kept=not cluster.target.delete_data)
-    read = [made(each, [namespace]) for each in others if each["kind"] not in WORKLOADS]
-    pods = [made(each, [namespace, *read]) for each in others if each["kind"] in WORKLOADS]
-    own = pulumi.ResourceOptions(provider=provider, depends_on=[namespace, *read])
-    charts = [_installed(cluster, pulumi.ResourceOptions.merge(child, own))] if cluster.chart else []
-    return [namespace, *read, *pods, *charts]
+    inputs = _inputs(cluster, rendered)
+    namespaces = [each for each in inputs if each["kind"] == "Namespace"]  # none where others have made it
+    pods = [each for each in inputs if each["kind"] in WORKLOADS]
+    read = [each for each in inputs if each["kind"] not in ("Namespace", *WORKLOADS)]
+    made = [needed]
+    made += [_resource(cluster, each, after(made, kept=not cluster.target.delete_data)) for each in namespaces]
+    made += [_resource(cluster, each, after(made)) for each in read]
+    made += [_resource(cluster, each, after(made)) for each in pods]
+    return [*made, _installed(cluster, after(made))] if cluster.chart else made
 
 
 def _installed(cluster: Cluster, opts: pulumi.ResourceOptions) -> pulumi.Resource:
