@@ -244,19 +244,39 @@ def as_a_former_version(stack: Stack, deployment: Deployment) -> Path:
     return put_state(stack, json.dumps(state))
 
 
-def test_who_may_do_nothing_is_told_what_was_refused(
-    stack: Stack, deployment: Deployment, kubeconfig: Path, tmp_path: Path
-) -> None:
-    token = kubectl("create", "token", "default").strip()
-    config = json.loads(kubectl("config", "view", "--raw", "--output", "json"))
-    config["users"] = [{"name": each["name"], "user": {"token": token}} for each in config["users"]]
-    powerless = tmp_path / "kubeconfig"
-    powerless.write_text(json.dumps(config))
+def test_who_may_do_nothing_is_told_what_was_refused(stack: Stack, deployment: Deployment, tmp_path: Path) -> None:
+    powerless = kubeconfig_of("default", tmp_path)
     said = stack.pulumi("up", "--yes", "--skip-preview", check=False, env={"KUBECONFIG": str(powerless)})
     assert not said.startswith("exit 0"), said
     assert 'User "system:serviceaccount:default:default" cannot' in said
     assert deployment.namespace in said
     assert not kubectl("get", "namespace", deployment.namespace, "--ignore-not-found")
+
+
+@pytest.mark.long
+def test_rights_in_a_namespace_of_others_are_enough(
+    stack: Stack, deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubectl("create", "namespace", deployment.namespace)
+    deployment.kubectl("create", "serviceaccount", "tenant")
+    account = f"{deployment.namespace}:tenant"
+    deployment.kubectl("create", "rolebinding", "tenant", "--clusterrole=admin", f"--serviceaccount={account}")
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig_of("tenant", tmp_path, deployment.namespace)))
+    stack.set("kubernetes.createNamespace", "false")
+    stack.up()
+    check_first_session(stack)
+    check_nothing_to_do(stack)
+    check_down_leaves_the_volumes(stack, deployment)
+
+
+def kubeconfig_of(account: str, directory: Path, namespace: str = "default") -> Path:
+    """Of a service account, in place of the administrator."""
+    token = kubectl("--namespace", namespace, "create", "token", account).strip()
+    config = json.loads(kubectl("config", "view", "--raw", "--output", "json"))
+    config["users"] = [{"name": each["name"], "user": {"token": token}} for each in config["users"]]
+    file = directory / "kubeconfig-of-an-account"
+    file.write_text(json.dumps(config))
+    return file
 
 
 def test_a_class_of_volumes_that_is_not_there_is_named_in_the_preview(stack: Stack) -> None:

@@ -34,6 +34,11 @@ USER = 999
 """Of the official images of Redis and Valkey."""
 FILES = "/run/files"
 CTL = ["sh", f"{KIT}/ctl.sh"]
+HANDOVER = (
+    f'said=$(sh {KIT}/ctl.sh handover 2>&1); [ "$said" = done ] || '
+    '{ echo "not handed over before the stop: $said" >/proc/1/fd/1; exit 1; }'
+)
+"""What a hook prints is seen nowhere: a failure is in the log of the node, and Kubernetes makes an event of it."""
 START = f'cp -Rf {FILES}/all/. "{FILES}/$POD/." {KIT}/ && exec sh {KIT}/entrypoint.sh'
 """A changed ConfigMap or Secret shows in the volumes of running pods: a node keeps a copy of what it started with."""
 SECONDS_TO_SETTLE = 15
@@ -78,7 +83,7 @@ def redis_objects(cluster: Cluster, secrets: Mapping[str, str]) -> list[Object]:
         # Not ready before the first sync is complete: a rolling update waits for that. A node that waits for its role,
         # loads its data or copies it is alive, so nothing kills it; for the same reason there is no liveness probe.
         readinessProbe=_probe(f"sh {KIT}/ctl.sh ping && [ ! -e /data/kit-unsynced ]"),
-        lifecycle={"preStop": {"exec": {"command": [*CTL, "handover"]}}},
+        lifecycle={"preStop": {"exec": {"command": ["sh", "-c", HANDOVER]}}},
     )
     kind = _Kind(REDIS, cluster.redis, confs, node, cluster.target.redis_storage)
     return _stateful(cluster, kind, secrets[REDIS])
