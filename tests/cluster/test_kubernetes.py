@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,16 @@ def check(deployment: Deployment, writer: Writer) -> None:
     print(f"{len(writer.succeeded)} acknowledged, longest gap {writer.longest_gap:.1f} s, failed: {writer.failures}")
     assert writer.lost() == []
     assert deployment.primaries() == [deployment.primary()]
+
+
+@contextmanager
+def no_request_fails(deployment: Deployment) -> Iterator[None]:
+    """That holds for the service meanwhile, and for some requests more."""
+    with Stream(deployment, "verify") as requests:
+        yield
+        requests.wait_for(50)
+    print(f"{len(requests.said)} requests, longest gap {requests.longest_gap:.1f} s")
+    assert requests.failures == []
 
 
 def password_of_sessions(deployment: Deployment) -> str:
@@ -134,12 +145,9 @@ def test_a_changed_setting_and_new_passwords_replace_the_nodes_one_by_one_withou
 
 def test_a_changed_setting_of_the_service_fails_no_request(deployment: Deployment) -> None:
     deployment.render(*CHANGED, "sessionTtlSeconds=7200")
-    with Stream(deployment, "verify") as requests:
+    with no_request_fails(deployment):
         deployment.apply()
         deployment.rolled_out()
-        requests.wait_for(50)
-    print(f"{len(requests.said)} requests, longest gap {requests.longest_gap:.1f} s")
-    assert requests.failures == []
 
 
 @pytest.mark.long
@@ -150,7 +158,7 @@ def test_an_autoscaler_comes_and_goes_without_a_failed_request(deployment: Deplo
         return int(deployment.kubectl("get", "deployment", "session", "--output", "jsonpath={.spec.replicas}"))
 
     wanted = instances()
-    with Stream(deployment, "verify") as requests:
+    with no_request_fails(deployment):
         deployment.render(*CHANGED, "sessionTtlSeconds=7200", "kubernetes.serviceMaxReplicas=4")
         deployment.apply()
         print(f"{wanted} instances, {instances()} after the apply")
@@ -164,9 +172,6 @@ def test_an_autoscaler_comes_and_goes_without_a_failed_request(deployment: Deplo
         deployment.apply()
         deployment.kubectl("delete", "hpa", "session")
         assert instances() == wanted
-        requests.wait_for(50)
-    print(f"{len(requests.said)} requests, longest gap {requests.longest_gap:.1f} s")
-    assert requests.failures == []
 
 
 def test_a_replica_that_loses_its_volume_copies_everything_again(deployment: Deployment) -> None:

@@ -25,6 +25,8 @@ REFUSED = None
 """Nobody listens there."""
 HANGS = "!hang"
 """Somebody listens there and never answers."""
+HELD_UP = "!held"
+"""The question itself does not come to its end, as long as this test has patience."""
 NOAUTH = "NOAUTH Authentication required."
 NOBODY = "nobody"
 DEFAULT_UNTIL = 8
@@ -60,6 +62,7 @@ answer=$BOX/world/$second/$address/$*
 if [ -e "$answer!hang" ]; then
   if [ "$BOUNDED" ]; then exec "$REAL_SLEEP" 0.2; else exec "$REAL_SLEEP" 60; fi
 fi
+[ ! -e "$answer!held" ] || exec "$REAL_SLEEP" 60
 [ -e "$answer" ] || exit 1
 while IFS= read -r line; do printf '%s\n' "$line"; done <"$answer"
 """,
@@ -250,7 +253,7 @@ class Box:
             folder.parent.mkdir(parents=True, exist_ok=True)
             if text is not None:
                 folder.mkdir(exist_ok=True)
-                file = command.replace(" ", "_") + (HANGS if text == HANGS else "")
+                file = command.replace(" ", "_") + (text if text in {HANGS, HELD_UP} else "")
                 (folder / file).write_text(text.replace("\n", "\r\n") + "\r\n")
 
     def holds(self, time: int, name: str = "appendonly.aof.1.incr.aof") -> None:
@@ -345,6 +348,6 @@ def node_called(name: str) -> Node:
 
 def naming(name: str | None) -> str | None:
     """A Sentinel's answer that `name` is the primary; HANGS and NOAUTH are answers as they are."""
-    if name in {REFUSED, HANGS, NOAUTH}:
+    if name in {REFUSED, HANGS, HELD_UP, NOAUTH}:
         return name
     return f"{name}\n{6378 + int(str(name).rpartition('-')[2])}"

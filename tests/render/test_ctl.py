@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.render.box import HANGS, REFUSED, Box, Shell, node_called
+from tests.render.box import HANGS, HELD_UP, REFUSED, Box, Shell, node_called
 
 FAILOVER, REPLICAS = "SENTINEL FAILOVER mymaster", "SENTINEL REPLICAS mymaster"
 PAUSE, QUIET, UNPAUSE = "CLIENT PAUSE 30000 WRITE", "CLIENT PAUSE 120000 WRITE", "CLIENT UNPAUSE"
@@ -178,8 +178,7 @@ def test_a_handover_waits_until_every_sentinel_has_heard_of_the_last_demotion(pr
     replica, demoted = ("slave", "slave"), ("slave", "master")
     primary.answers(node_called("sentinel-2"), {REPLICAS: heard(demoted, replica)})
     primary.world(2, named="redis-1")
-    primary.answers(node_called("sentinel-1"), {FAILOVER: "OK"}, 2)
-    primary.answers(node_called("sentinel-2"), {REPLICAS: heard(replica, replica)}, 2)
+    primary.answers(node_called("sentinel-2"), {REPLICAS: heard(replica, replica), FAILOVER: "OK"}, 2)
     itself(primary, info("master", 100, 100, 100), 2)
     assert primary.run("handover").output == "done\n"
     asked = [line.split()[2] for line in primary.noted("argv").splitlines() if line.endswith(REPLICAS)]
@@ -208,6 +207,17 @@ def test_another_sentinel_is_asked_only_where_one_cannot_be_reached(primary: Box
     sentinels_say(primary, first, "OK", "OK")
     assert primary.run("handover").output == "done\n"
     assert asked_to_fail_over(primary) == ["sentinel-1", "sentinel-2"]
+
+
+def test_a_sentinel_that_is_away_holds_up_no_write(primary: Box) -> None:
+    (primary.root / "world/0/sentinel-1:26379" / "SENTINEL_GET-MASTER-ADDR-BY-NAME_mymaster").unlink()
+    (primary.root / "world/4/sentinel-1:26379" / "SENTINEL_GET-MASTER-ADDR-BY-NAME_mymaster").unlink()
+    for second, named in ((0, "redis-1"), (4, "redis-2")):
+        primary.world(second, named=(HELD_UP, named, named))
+        for number in (2, 3):
+            primary.answers(node_called(f"sentinel-{number}"), {REPLICAS: heard(("slave", "slave"))}, second)
+    assert primary.run("handover").output == "done\n"
+    assert asked_to_fail_over(primary) == ["sentinel-2"], "of those that answered before the pause"
 
 
 def test_a_failover_that_is_under_way_is_not_asked_for_again(primary: Box) -> None:

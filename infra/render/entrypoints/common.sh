@@ -43,11 +43,25 @@ named_by() {
     awk 'NR == 1 && /^[A-Za-z0-9._-]+$/ { h = $0 } NR == 2 && /^[0-9]+$/ { print h ":" $0 }'
 }
 
-# agreed COUNT WORD...: the word that stands at least COUNT times among the others, or nothing.
-agreed() {
-  agreed_count=$1
-  shift
-  printf '%s\n' "$@" | sort | uniq -c | awk -v n="$agreed_count" 'NF == 2 && $1 >= n { print $2; exit }'
+# named_by_majority: the "host:port" that a majority of the Sentinels calls the primary, or nothing. All are asked at once, and
+# who does not answer is not waited for: a Sentinel may be away, as while it is replaced, when no write is let in.
+named_by_majority() {
+  for sentinel in $SENTINELS; do named_by "$sentinel" 2>/dev/null & done | first_majority
+}
+
+# first_majority: the first line that has come as often as a majority of the Sentinels is. No awk: some read to the end.
+first_majority() {
+  set --
+  while read -r vote; do
+    set -- "$@" "$vote"
+    same=0
+    for each; do if [ "$each" = "$vote" ]; then same=$((same + 1)); fi; done
+    # shellcheck disable=SC2086
+    if [ "$same" -ge "$(majority_of $SENTINELS)" ]; then
+      echo "$vote"
+      break
+    fi
+  done
 }
 
 # role_of NODE: "primary", "replica <priority>", "unknown" (it answers, but not to us) or nothing.

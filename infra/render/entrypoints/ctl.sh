@@ -24,23 +24,26 @@ in_step() {
 
 # named_elsewhere: true once a majority of the Sentinels names another node.
 named_elsewhere() {
-  set --
-  for sentinel in $SENTINELS; do set -- "$@" "$(named_by "$sentinel")"; done
-  # shellcheck disable=SC2086
-  named=$(agreed "$(majority_of $SENTINELS)" "$@")
+  named=$(named_by_majority)
   [ -n "$named" ] && [ "$(host_of "$named")" != "$NODE" ]
 }
 
 # heard_as_replicas: true once no Sentinel has last heard of a replica in reach that it is a primary. Such a one, as after a
 # node that was away came back as primary and was demoted, demotes it again as soon as it is promoted (sentinel.c,
-# +convert-to-slave): the failover would come to nothing.
+# +convert-to-slave): the failover would come to nothing. REACHED, MISSED: the Sentinels that have answered, and the others.
 heard_as_replicas() {
+  REACHED='' MISSED=''
   for sentinel in $SENTINELS; do
-    cli "$(host_of "$sentinel")" "$(port_of "$sentinel")" SENTINEL REPLICAS "$MASTER_NAME" | awk '
+    primaries=$(cli "$(host_of "$sentinel")" "$(port_of "$sentinel")" SENTINEL REPLICAS "$MASTER_NAME" | awk '
       field == "flags" { away = /s_down|disconnected/ }
       field == "role-reported" { primaries += $0 == "master" && !away }
       { field = $0 }
-      END { exit primaries > 0 }' || return 1
+      END { if (NR) print primaries + 0 }')
+    case $primaries in
+      '') MISSED="$MISSED $sentinel" ;;
+      0) REACHED="$REACHED $sentinel" ;;
+      *) return 1 ;;
+    esac
   done
 }
 
@@ -53,9 +56,10 @@ until_true() {
   done
 }
 
-# start_failover: asks for exactly one failover; the next Sentinel only where one cannot be reached.
+# start_failover: asks for exactly one failover; the next Sentinel only where one cannot be reached. Writes wait meanwhile, so
+# those that answered before come first.
 start_failover() {
-  for sentinel in $SENTINELS; do
+  for sentinel in $REACHED $MISSED; do
     answer=$(cli "$(host_of "$sentinel")" "$(port_of "$sentinel")" SENTINEL FAILOVER "$MASTER_NAME")
     case $answer in
       OK | *INPROG*) return 0 ;;

@@ -112,10 +112,7 @@ waiting_with() {
 # look: fills NAMED (the Sentinels' primary), and of the peers: UP (can be promoted, or must not be passed over),
 # LAME (replicas that have not synced since they started), WAITING ("node=time=vote ..."), ABSENT.
 look() {
-  set --
-  for sentinel in $SENTINELS; do set -- "$@" "$(named_by "$sentinel")"; done
-  # shellcheck disable=SC2086
-  NAMED=$(agreed "$(majority_of $SENTINELS)" "$@")
+  NAMED=$(named_by_majority)
   UP='' LAME='' WAITING='' ABSENT='' NAMED_ROLE=''
   for peer in $PEERS; do
     role=$(role_of "$peer")
