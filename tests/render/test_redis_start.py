@@ -313,3 +313,11 @@ def test_the_data_of_a_primary_is_never_set_aside(redis: NewBox) -> None:
     box.breaks()
     assert box.run().role == "primary"
     assert (box.data / "appendonlydir").exists()
+
+
+def test_a_node_whose_certificate_nobody_can_verify_says_so_and_ends(redis: NewBox) -> None:
+    box = redis("redis-1")
+    box.does_not_hear_itself()
+    outcome = box.run()
+    assert (outcome.exit_code, outcome.role) == (70, "failed")
+    assert "does not answer: is node.crt in" in outcome.log

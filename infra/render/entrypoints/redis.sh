@@ -73,6 +73,7 @@ local_cli() { # local_cli PORT "WORDS..."
 room_of() { if [ "$1" -le 55535 ]; then echo $(($1 + 10000)); else echo $(($1 - 10000)); fi; }
 
 ROOM='' ROOM_PORT=$(room_of "$PORT")
+ROOM_TRIES=100  # at least 10 s, and longer on a busy machine
 open_waiting_room() {
   mkdir -p "$RUN/room"
   { echo "user default off"
@@ -84,8 +85,15 @@ open_waiting_room() {
   "$ENGINE-server" "$RUN/room/redis.conf" >/dev/null &
   ROOM=$!
   trap 'kill "$ROOM" 2>/dev/null || :; exit 143' TERM INT
+  tries=0
   until vote nobody; do
     kill -0 "$ROOM" 2>/dev/null || { log "fatal: the waiting room on port $ROOM_PORT does not start"; exit 70; }
+    tries=$((tries + 1))
+    if [ "$tries" -ge "$ROOM_TRIES" ]; then
+      log "fatal: the waiting room on port $ROOM_PORT does not answer: is node.crt in $KIT/tls of the authority in ca.crt?"
+      kill "$ROOM"
+      exit 70
+    fi
     sleep 0.1
   done
 }
