@@ -48,7 +48,8 @@ def _deployment(kubeconfig: Path, stack: Stack, tmp_path: Path) -> Deployment:
 def test_up_twice_a_change_by_hand_and_down(
     stack: Stack, deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stack.set("kubernetes.context", kubectl("config", "current-context").strip())
+    context = kubectl("config", "current-context").strip()
+    stack.set("kubernetes.context", context)
     elsewhere = tmp_path / "kubeconfig"
     elsewhere.write_bytes(deployment.kubeconfig.read_bytes())
     monkeypatch.setenv("KUBECONFIG", str(elsewhere))
@@ -68,6 +69,7 @@ def test_up_twice_a_change_by_hand_and_down(
     deployment.kubectl("scale", "deployment", "session", "--replicas=1")
     deployment.kubectl("patch", "configmap", "redis", "--patch", '{"data": {"ctl.sh": "changed by hand"}}')
     before = identities(deployment)
+    at_another_address(stack, elsewhere, context)
     stack.up("--refresh")
     assert differences(deployment, manifests(stack)) == ""
     assert before.items() <= identities(deployment).items(), "no pod of Redis or Sentinel was replaced"
@@ -133,6 +135,17 @@ def check_secrets_are_hidden(stack: Stack) -> None:
 def check_nothing_to_do(stack: Stack) -> None:
     stack.pulumi("preview", "--refresh", "--expect-no-changes")
     stack.pulumi("up", "--yes", "--expect-no-changes")
+
+
+def at_another_address(stack: Stack, kubeconfig: Path, context: str) -> None:
+    """The same cluster by another context, whose address is written otherwise."""
+    config = json.loads(kubectl("--context", context, "config", "view", "--raw", "--minify", "--output", "json"))
+    [cluster], [now] = config["clusters"], config["contexts"]
+    same = {**cluster["cluster"], "server": cluster["cluster"]["server"] + "/"}
+    config["clusters"].append({"name": "same", "cluster": same})
+    config["contexts"].append({"name": "same", "context": {**now["context"], "cluster": "same"}})
+    kubeconfig.write_text(json.dumps(config))
+    stack.set("kubernetes.context", "same")
 
 
 def check_another_cluster_is_left_alone(stack: Stack, deployment: Deployment) -> None:

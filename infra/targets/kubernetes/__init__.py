@@ -74,7 +74,7 @@ class KubernetesDeployment(pulumi.ComponentResource):
             {**where, "needs": _needs(cluster), "statefulSets": stateful_sets},
             child,
         )
-        made = resources(cluster, rendered, preflight, child)
+        made = resources(cluster, preflight.cluster, rendered, preflight, child)
         AppliedManifests(
             f"{name}-manifests",
             {

@@ -27,15 +27,21 @@ WORKLOADS = ("StatefulSet", "Deployment")
 
 
 def resources(
-    cluster: Cluster, rendered: pulumi.Output[Manifests], needed: pulumi.Resource, child: pulumi.ResourceOptions
+    cluster: Cluster,
+    identifier: pulumi.Output[str],
+    rendered: pulumi.Output[Manifests],
+    needed: pulumi.Resource,
+    child: pulumi.ResourceOptions,
 ) -> list[pulumi.Resource]:
     """Every object of `rendered`, once `needed` is there: the namespace, what pods read and are reached by, then pods.
 
     ConfigMaps and Secrets change in place: by default a change replaces them, and with them all that depends on them.
+    So does another address of the cluster, unless its `identifier` is the same.
     """
     provider = kubernetes.Provider(
         f"{cluster.name}-cluster",
         context=cluster.target.context or None,
+        cluster_identifier=identifier,
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
         opts=child,
@@ -49,7 +55,7 @@ def resources(
     namespaces = [each for each in inputs if each["kind"] == "Namespace"]  # none where others have made it
     pods = [each for each in inputs if each["kind"] in WORKLOADS]
     read = [each for each in inputs if each["kind"] not in ("Namespace", *WORKLOADS)]
-    made = [needed]
+    made: list[pulumi.Resource] = [needed]
     made += [_resource(cluster, each, after(made, kept=not cluster.target.delete_data)) for each in namespaces]
     made += [_resource(cluster, each, after(made)) for each in read]
     made += [_resource(cluster, each, after(made)) for each in pods]
