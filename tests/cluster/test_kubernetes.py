@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,8 @@ PORTS = {"redis": "6379", "sentinel": "26379"}
 
 def check(deployment: Deployment, writer: Writer) -> None:
     """What holds after every fault: nothing is lost, and there is one primary."""
-    print(f"{len(writer.succeeded)} acknowledged, longest gap {writer.longest_gap:.1f} s, failed: {writer.failures}")
+    failed = Counter(writer.failures)
+    print(f"{len(writer.succeeded)} acknowledged, longest gap {writer.longest_gap:.1f} s, failed: {failed}")
     assert writer.lost() == []
     assert deployment.primaries() == [deployment.primary()]
 
