@@ -299,7 +299,7 @@ def test_a_class_of_volumes_that_is_not_there_is_named_in_the_preview(stack: Sta
     assert 'storageclasses.storage.k8s.io "nowhere" not found' in said
 
 
-def test_a_cluster_that_is_away_is_named_in_the_preview(stack: Stack, tmp_path: Path) -> None:
+def test_a_cluster_that_is_away_is_named_in_the_preview(stack: Stack, deployment: Deployment, tmp_path: Path) -> None:
     nowhere = tmp_path / "kubeconfig"
     cluster = "{name: away, cluster: {server: 'https://127.0.0.1:9'}}"
     nowhere.write_text(
@@ -307,5 +307,5 @@ def test_a_cluster_that_is_away_is_named_in_the_preview(stack: Stack, tmp_path: 
     )
     said = stack.pulumi("preview", check=False, env={"KUBECONFIG": str(nowhere)})
     assert not said.startswith("exit 0"), said
-    assert "kubectl get --raw /version: " in said
+    assert f"kubectl --namespace {deployment.namespace} get --raw /version: " in said
     assert "KUBECONFIG chooses another file" in said

@@ -9,6 +9,8 @@ from typing import Any
 
 ANSWER_SECONDS = 20
 """For the API server to answer one question."""
+SHOWN_WORDS = 7
+"""Of a command, in its error: where it is about, and what it asks."""
 LAST_LINES = 12
 """Lines of a failed command's output that its error shows."""
 UID = ("--output", "jsonpath={.metadata.uid}")
@@ -38,7 +40,7 @@ def kubectl(*words: str, text: str | None = None, timeout: float = 60, codes: tu
 
     """
     command = ["kubectl", f"--request-timeout={timeout:.0f}s", *words]
-    shown = "kubectl " + " ".join(words[:5])
+    shown = "kubectl " + " ".join(words[:SHOWN_WORDS])
     try:
         done = subprocess.run(
             command,
