@@ -33,7 +33,6 @@ from infra.spec import RedisSpec
 USER = 999
 """Of the official images of Redis and Valkey."""
 FILES = "/run/files"
-CTL = ["sh", f"{KIT}/ctl.sh"]
 HANDOVER = (
     f'said=$(sh {KIT}/ctl.sh handover 2>&1); [ "$said" = done ] || '
     '{ echo "not handed over before the stop: $said" >/proc/1/fd/1; exit 1; }'

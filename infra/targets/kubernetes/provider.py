@@ -53,11 +53,11 @@ class PreflightProvider(ResourceProvider):
 
     def create(self, props: Props) -> CreateResult:
         """Note the cluster."""
-        return CreateResult("preflight", own(props) | {"cluster": cluster_id(place(props))})
+        return CreateResult("preflight", _noting(props))
 
     def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
         """Note the cluster."""
-        return UpdateResult(own(news) | {"cluster": cluster_id(place(news))})
+        return UpdateResult(_noting(news))
 
     @in_one_sentence(ClusterError)
     def read(self, _id: str, props: Props) -> ReadResult:
@@ -107,6 +107,11 @@ class ManifestsProvider(ResourceProvider):
 def identity(manifest: Props) -> str:
     """API group, kind and name; the namespace is the same for all."""
     return f"{manifest['apiVersion'].rpartition('/')[0]}/{manifest['kind']}/{manifest['metadata']['name']}"
+
+
+def _noting(props: Props) -> Props:
+    """The state with these inputs, and the id of the cluster."""
+    return own(props) | {"cluster": cluster_id(place(props))}
 
 
 def _same_cluster(noted: Props, props: Props) -> str:
