@@ -138,7 +138,7 @@ def _refusals(props: Props) -> Iterator[str]:
         for needed in props["needs"]:
             _look_for(where, needed)
     except ClusterError as error:
-        yield f"{error}\nThe cluster is that of `kubectl config current-context`; KUBECONFIG chooses another file."
+        yield f"{error}\nIt is the cluster of kubernetes.context, or the current one; KUBECONFIG chooses another file."
         return
     try:
         if props["statefulSets"] and kubectl(
